@@ -1,0 +1,1 @@
+"""The `.scale` language: text -> syntax tree -> checked module -> machine."""
