@@ -1,0 +1,1 @@
+"""Language models and reward models: how to answer many requests at once. Knows ppl only."""

@@ -1,0 +1,167 @@
+"""torch and Pyro inside programs. Imported only when a program meets one of their distributions or sites.
+
+Pyro keeps one process-global handler stack, which breaks when suspended programs interleave: the stack of each
+execution is saved when it parks and put back when it goes on. A messenger at its bottom turns `pyro.sample`,
+`pyro.factor` and observed sites into sites of the execution.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import distributions as td
+
+from ppl.current import require_execution
+from ppl.dist import Distribution
+from ppl.errors import SupportError, WeightError
+
+if TYPE_CHECKING:
+    from ppl.execution import Execution
+
+
+class TorchDistribution(Distribution):
+    """A torch or Pyro distribution as it is. Values are tensors; log_prob sums over batch dimensions.
+
+    Draws come from the keyed stream: simple families by inverse CDF of our own uniforms, the rest under a torch
+    generator that is seeded from the stream and restored afterwards.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def sample(self, rng: Any) -> Any:
+        base = self._base()
+        if type(base) is td.Normal:
+            noise = torch.as_tensor(rng.normal(size=tuple(base.loc.shape)), dtype=base.loc.dtype)
+            return (base.loc + base.scale * noise).detach()
+        if type(base) is td.Uniform and base.low.ndim == 0:
+            return (base.low + (base.high - base.low) * float(rng.random())).detach()
+        if self.finite and base.batch_shape == ():
+            values = base.enumerate_support()
+            probabilities = base.log_prob(values).double().exp()
+            return values[_inverse_cdf(probabilities.tolist(), rng.random())].clone()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(rng.integers(0, 2**62)))
+            return self.inner.sample().detach()
+
+    def _base(self) -> Any:
+        inner = self.inner
+        return getattr(inner, "base_dist", inner) if type(inner).__name__ == "MaskedDistribution" else inner
+
+    def log_prob(self, value: Any) -> float:
+        given = value if isinstance(value, torch.Tensor) else torch.as_tensor(value, dtype=torch.get_default_dtype())
+        try:
+            total = float(self.inner.log_prob(given).sum())
+        except ValueError as error:
+            if self._outside(given):
+                return -math.inf
+            raise SupportError(f"{value!r} cannot be a value of {self.inner!r}: {error}") from error
+        return total
+
+    def _outside(self, given: Any) -> bool:
+        try:
+            return not bool(self.inner.support.check(given).all())
+        except (NotImplementedError, RuntimeError):
+            return False
+
+    def support(self) -> Sequence[Any]:
+        if not self.finite:
+            return super().support()
+        return list(self.inner.enumerate_support())
+
+    @property
+    def finite(self) -> bool:
+        return bool(getattr(self.inner, "has_enumerate_support", False)) and self.inner.batch_shape == ()
+
+    @property
+    def kind(self) -> Hashable:
+        try:
+            support = repr(self.inner.support)
+        except NotImplementedError:
+            support = ""
+        return (type(self.inner).__name__, support, tuple(self.inner.batch_shape), tuple(self.inner.event_shape))
+
+    def __repr__(self) -> str:
+        return repr(self.inner)
+
+
+def _inverse_cdf(probabilities: Sequence[float], u: Any) -> int:
+    running = 0.0
+    last = max(i for i, p in enumerate(probabilities) if p > 0)
+    for i, p in enumerate(probabilities[:last]):
+        running += p
+        if u < running:
+            return i
+    return last
+
+
+class _PyroSite(Distribution):
+    """The distribution of a `pyro.sample` message, with the scale and mask its handlers have put on it."""
+
+    def __init__(self, message: Any) -> None:
+        self._torch = TorchDistribution(message["fn"])
+        self.fn, self.scale, self.mask = message["fn"], message["scale"], message["mask"]
+
+    def sample(self, rng: Any) -> Any:
+        return self._torch.sample(rng)
+
+    def log_prob(self, value: Any) -> float:
+        log_prob = self.fn.log_prob(value)
+        if self.mask is not None:
+            mask = self.mask if isinstance(self.mask, torch.Tensor) else torch.tensor(bool(self.mask))
+            log_prob = torch.where(mask, log_prob, torch.zeros_like(log_prob))
+        total = (log_prob * self.scale).sum()
+        if torch.isnan(total):
+            raise WeightError(f"the log-prob of {value!r} under {self.fn!r} is NaN")
+        return float(total)
+
+    def support(self) -> Sequence[Any]:
+        return self._torch.support()
+
+    @property
+    def finite(self) -> bool:
+        return self._torch.finite and self.mask is None
+
+    @property
+    def kind(self) -> Hashable:
+        return self._torch.kind
+
+    def __repr__(self) -> str:
+        return repr(self.fn)
+
+
+def _forwarding_messenger() -> Any:
+    from pyro.poutine.messenger import Messenger
+
+    class Forward(Messenger):  # type: ignore[misc]
+        def _pyro_sample(self, message: Any) -> None:
+            if message["done"]:
+                return
+            execution = require_execution("pyro.sample")
+            site = _PyroSite(message)
+            if message["is_observed"]:
+                execution.observe(message["name"], site, message["value"])
+            else:
+                message["value"] = execution.sample(message["name"], site)
+            message["done"] = True
+
+    return Forward()
+
+
+@contextmanager
+def pyro_stack_of(execution: Execution) -> Iterator[None]:
+    """Run one stretch of an execution under its own Pyro handlers, and leave everybody else's as they were."""
+    from pyro.poutine.runtime import _PYRO_STACK
+
+    outside = list(_PYRO_STACK)
+    _PYRO_STACK[:] = [_forwarding_messenger()] if execution._pyro is None else execution._pyro
+    try:
+        yield
+    finally:
+        # the greenlet, and its handlers with it, may meanwhile belong to a fork; that one has the same list
+        execution._pyro = list(_PYRO_STACK) if execution._greenlet is not None else None
+        _PYRO_STACK[:] = outside

@@ -1,0 +1,83 @@
+"""The exceptions of the project, as one tree.
+
+    PPLError
+    |-- UsageError             a primitive or option used where or how it cannot be
+    |   |-- OptionError        an engine option that does not exist or is out of range
+    |   |-- SeedError          a seed that is not an int or a tuple of ints
+    |-- WeightError            a weight that is NaN, +inf or not a scalar; a heuristic of -inf
+    |-- SupportError           a value outside a distribution's support, or no support where one is needed
+    |-- ConstraintError        a constraint that names no site, or a site that got none
+    |-- ReplayError            a program that took another path when it was replayed
+    |-- CapabilityError        an engine or a distribution asked for what a program or backend cannot give
+    |-- BackendError           a model, reward or verifier that failed
+    |-- AllDead                every trace has weight zero and the engine has nothing to return
+    |-- ResultError            a reading that a result does not have
+
+Every message says what was found, what was expected and what to write, and names the site. `require` and weights of
+-inf raise nothing: they end the one execution they stand in.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from types import TracebackType
+
+
+class PPLError(Exception):
+    """Base of every error that is the user's to mend."""
+
+
+class UsageError(PPLError): ...
+
+
+class OptionError(UsageError): ...
+
+
+class SeedError(UsageError): ...
+
+
+class WeightError(PPLError): ...
+
+
+class SupportError(PPLError): ...
+
+
+class ConstraintError(PPLError): ...
+
+
+class ReplayError(PPLError): ...
+
+
+class CapabilityError(PPLError): ...
+
+
+class BackendError(PPLError): ...
+
+
+class AllDead(PPLError): ...
+
+
+class ResultError(PPLError, AttributeError):
+    """Also an AttributeError, so that `hasattr(result, "log_evidence")` answers False where there is none."""
+
+
+def did_you_mean(found: str, known: Iterable[str]) -> str:
+    """' Did you mean 'x'?' for the closest known name, or '' when nothing is close."""
+    close = difflib.get_close_matches(found, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def end_at_user_line(error: BaseException, ours: tuple[str, ...]) -> None:
+    """Cut the traceback of one of our errors after the last frame that is not ours.
+
+    `ours` are folder prefixes of this project's packages. The traceback then ends at the line the user can mend.
+    """
+    last: TracebackType | None = None
+    frame = error.__traceback__
+    while frame is not None:
+        if not frame.tb_frame.f_code.co_filename.startswith(ours):
+            last = frame
+        frame = frame.tb_next
+    if last is not None:
+        last.tb_next = None

@@ -1,0 +1,602 @@
+"""One run of a program: it answers the program's effects, parks where an engine wants to look, and forks.
+
+The trace is the particle; the greenlet the program is suspended on is only a cache. `fork` copies pointers. An
+execution without a greenlet rebuilds it when it is next resumed: the program starts again and its recorded effects
+are answered in place (about 0.1 us each) until the trace is used up. Results are the same with the cache off.
+
+Both kinds of program end up here: Python functions call the primitives of `ppl.effects`, which are these methods; the
+machine of a .scale program calls the methods itself and restarts from its own immutable state instead of replaying.
+"""
+
+from __future__ import annotations
+
+import copy
+import enum
+import math
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from greenlet import GreenletExit, getcurrent
+
+from ppl.current import ProgramGreenlet
+from ppl.dist import Distribution, as_distribution
+from ppl.errors import CapabilityError, PPLError, ReplayError, SupportError, UsageError, WeightError, end_at_user_line
+from ppl.requests import Plan, Request
+from ppl.reward import Reward
+from ppl.streams import Key, derive
+from ppl.trace import NO_COUNTERS, Counters, Node, Trace, address, backwards, replay_path
+
+if TYPE_CHECKING:
+    from ppl.run import Run
+
+NEG_INF = -math.inf
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+OURS = tuple(os.path.join(_ROOT, room) + os.sep for room in ("ppl", "inference", "backends", "grammar", "cli"))
+_ALWAYS_RAISED = (UsageError, ReplayError, CapabilityError)
+_ATOMS = frozenset({str, int, float, bool, bytes, type(None), Reward})
+
+
+class Stop(enum.Enum):
+    """How far `Run.advance` lets an execution go."""
+
+    END = "end"  # to its end
+    BARRIER = "barrier"  # to the next point at which weights may be compared
+    CHOICE = "choice"  # also to any choice among finitely many values, which an engine may enumerate
+    ANY = "any"  # to the next choice of any kind
+
+
+class Status(enum.Enum):
+    RUNNING = "running"
+    FINISHED = "finished"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The choice an execution is parked at."""
+
+    name: str
+    index: int
+    dist: Distribution
+    proposal: Distribution | None
+
+
+@dataclass(frozen=True, slots=True)
+class Forced:
+    """A value given to a choice instead of drawing it.
+
+    With `log_q` the weight gains log p - log_q (0.0 for an enumerated branch or a constraint). Without, the value
+    counts as drawn by the site's own proposal, as when a chain keeps it.
+    """
+
+    value: Any
+    log_q: float | None = 0.0
+    log_prob: float | None = None
+
+
+Policy = Callable[["Execution", str, int, Distribution, Distribution | None], Forced | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a step of `unfold` returns to end the loop."""
+
+    value: Any = None
+
+
+class _Dead(BaseException):
+    """Unwinds a program whose execution has weight zero. Not an Exception: user code should not catch it."""
+
+
+def isolate(value: Any) -> Any:
+    """A copy that one execution cannot use to touch another's; immutable values as they are."""
+    return value if type(value) in _ATOMS else copy.deepcopy(value)
+
+
+class Execution:
+    """A run in progress. Engines hold these as particles and nodes.
+
+    leaf        its trace so far; `trace()` gives the public view
+    status      running (parked somewhere), finished or dead
+    log_weight  what its engine says it weighs: `offset` + leaf.log_total, without any heuristic
+    rank        log_weight + the heuristic at the barrier it stands at (0 when finished)
+    choice      the choice it is parked at, or None
+    heuristic   the estimate given in the block that led here, or None
+    """
+
+    __slots__ = (
+        "run", "id", "parent_id", "key", "rng", "forks", "leaf", "counters", "status", "value", "reason", "error",
+        "offset", "policy", "stop", "until", "barriers", "choice", "forced", "pending", "heuristic", "state",
+        "owner", "waiting", "_block_heuristic", "_passing", "_greenlet", "_replay", "_cursor", "_pyro", "__weakref__",
+    )  # fmt: skip
+
+    def __init__(self, run: Run, key: Key, policy: Policy | None = None) -> None:
+        self.run = run
+        self.id = run.next_id()
+        self.parent_id: int | None = None
+        self.key = key
+        self.rng: Any = None  # draws come from here instead of the keyed streams, where an operation was handed one
+        self.forks = 0
+        self.leaf = Node(None, "start", "")
+        self.counters: Counters = NO_COUNTERS
+        self.status = Status.RUNNING
+        self.value: Any = None
+        self.reason: str | None = None
+        self.error: BaseException | None = None
+        self.offset = 0.0
+        self.policy = policy
+        self.stop = Stop.END
+        self.until: int | None = None
+        self.barriers = 0
+        self.choice: Choice | None = None
+        self.forced: Forced | None = None
+        self.pending = False
+        self.heuristic: float | None = None
+        self.state: Any = None
+        self.owner: Any = None
+        self.waiting: Plan[Any] | None = None
+        self._block_heuristic: float | None = None
+        self._passing = False
+        self._greenlet: ProgramGreenlet | None = None
+        self._replay: list[Node] | None = None
+        self._cursor = 0
+        self._pyro: list[Any] | None = None
+
+    # -- what engines read ---------------------------------------------------------------------------------------
+
+    @property
+    def finished(self) -> bool:
+        return self.status is Status.FINISHED
+
+    @property
+    def dead(self) -> bool:
+        return self.status is Status.DEAD
+
+    @property
+    def running(self) -> bool:
+        return self.status is Status.RUNNING
+
+    @property
+    def log_weight(self) -> float:
+        return NEG_INF if self.status is Status.DEAD else self.offset + self.leaf.log_total
+
+    @property
+    def rank(self) -> float:
+        return self.log_weight + (self.heuristic or 0.0)
+
+    def set_rank(self, rank: float) -> None:
+        """Make `rank` the execution's working weight, as after resampling; its trace is not touched."""
+        self.offset = rank - self.leaf.log_total - (self.heuristic or 0.0)
+
+    def trace(self, horizon: int | None = None) -> Trace:
+        """Its public view. `horizon`: Markov moves on it re-run to that barrier only, as inside SMC."""
+        run = self.run
+        return Trace(
+            self.leaf, self.value, self.status.value, run.program, run.args, run.kwargs, self.log_weight, self.reason,
+            0.0 if self.heuristic is None else self.heuristic, horizon,
+        )  # fmt: skip
+
+    # -- forking -------------------------------------------------------------------------------------------------
+
+    def fork(self) -> Execution:
+        """Another execution at the same point, with its own lineage: what it draws from here on is its own."""
+        child = Execution(self.run, derive(self.key, "fork", self.forks), self.policy)
+        self.forks += 1
+        child.parent_id = self.id
+        for name in (
+            "leaf",
+            "counters",
+            "status",
+            "value",
+            "reason",
+            "error",
+            "offset",
+            "barriers",
+            "pending",
+            "choice",
+        ):
+            setattr(child, name, getattr(self, name))
+        child.heuristic, child.state = self.heuristic, self.state
+        child._block_heuristic, child._passing = self._block_heuristic, self._passing
+        return child
+
+    def branch(self, value: Any, log_prob: float) -> Execution:
+        """A fork that takes `value` at the choice it is parked at, enumerated: its weight gains log_prob."""
+        child = self.fork()
+        child.forced = Forced(value, 0.0, log_prob)
+        return child
+
+    def adopt(self, parent: Execution) -> None:
+        """Take over the parent's live continuation: the first child need not replay, if the parent is done with it."""
+        if parent._greenlet is not None and parent.state is None and parent.leaf is self.leaf:
+            self._greenlet, parent._greenlet = parent._greenlet, None
+            self._greenlet.execution = self
+            self._replay, self._pyro, parent._pyro = None, parent._pyro, None
+            self.run.live.move(parent, self)
+
+    def move_to(self, trace: Trace) -> None:
+        """Stand where another trace stands: at its end, or at the barrier its leaf marks."""
+        self._greenlet = None
+        self.leaf, self.counters, self.value = trace.leaf, trace.leaf.counters, trace.value
+        self.status, self.reason = Status(trace.status), trace.reason
+        at_barrier = trace.leaf.kind == "barrier" and self.running
+        self.heuristic = trace.leaf.value if at_barrier else None
+        self.barriers = sum(node.kind == "barrier" for node in backwards(trace.leaf))
+        self.pending, self._block_heuristic, self.choice = False, None, None
+        self._passing = at_barrier
+
+    # -- running -------------------------------------------------------------------------------------------------
+
+    def resume(self) -> bool:
+        """Run on. True when it has reached its stop (or its end, or died), False when it waits for requests."""
+        program_greenlet = self._greenlet
+        if program_greenlet is None:
+            program_greenlet = self._materialise()
+        else:
+            program_greenlet.parent = getcurrent()
+            self.run.live.take(self)
+        if "pyro" in sys.modules:
+            from ppl.bridge import pyro_stack_of
+
+            with pyro_stack_of(self):
+                program_greenlet.switch()
+        else:
+            program_greenlet.switch()
+        if self.waiting is not None:
+            return False
+        if self.status is not Status.RUNNING:
+            self._greenlet = None
+            if self.error is not None and (self.run.on_error == "raise" or isinstance(self.error, _ALWAYS_RAISED)):
+                raise self.error
+        else:
+            self.run.live.keep(self)
+        return True
+
+    def _materialise(self) -> ProgramGreenlet:
+        self._replay = None
+        if self.state is None and self.leaf.parent is not None:
+            self._replay = replay_path(self.leaf) or None
+        self._cursor = 0
+        program_greenlet = ProgramGreenlet(self._main)
+        program_greenlet.execution = self
+        self._greenlet = program_greenlet
+        return program_greenlet
+
+    @staticmethod
+    def _main() -> None:
+        """The greenlet's body. It looks its execution up, since a fork may have taken the greenlet over."""
+        here: Any = getcurrent()
+        execution: Execution = here.execution
+        run = execution.run
+        error: Exception | None = None
+        value: Any = None
+        try:
+            value = run.program.body(execution, run.args, run.kwargs)
+            here.execution._end_of_replay()
+        except (_Dead, GreenletExit):
+            return
+        except Exception as raised:
+            error = raised
+        here.execution._conclude(value, error)
+
+    def _conclude(self, value: Any, error: Exception | None) -> None:
+        if error is not None:
+            if isinstance(error, PPLError):
+                end_at_user_line(error, OURS)
+            self.error = error
+            self.status, self.reason = Status.DEAD, f"{type(error).__name__}: {error}{_where(error.__traceback__)}"
+            return
+        if self.pending:
+            self._mark_barrier()
+        self.heuristic = None
+        self.status, self.value = Status.FINISHED, value
+
+    def _end_of_replay(self) -> None:
+        if self._replay is not None:
+            expected = self._replay[self._cursor]
+            raise _diverged(f"{expected.kind} {expected.address!r}", "the end of the program")
+
+    def _park(self) -> None:
+        here: Any = getcurrent()
+        if type(here) is not ProgramGreenlet or here.execution is not self:
+            raise UsageError(
+                "a program's primitives were called from another thread or greenlet than the program's own"
+            )
+        here.parent.switch()
+
+    def _replayed(self, kind: str, name: str) -> Node:
+        """The recorded effect that answers this one."""
+        assert self._replay is not None
+        node = self._replay[self._cursor]
+        if node.kind != kind or node.name != name:
+            raise _diverged(f"{node.kind} {node.address!r}", f"{kind} {name!r}")
+        self._cursor += 1
+        if self._cursor == len(self._replay):
+            self._replay = None
+        return node
+
+    def die(self, reason: str) -> None:
+        """End this execution with weight zero."""
+        self.status, self.reason = Status.DEAD, reason + _user_line()
+        raise _Dead
+
+    def wait(self, plan: Plan[Any]) -> Any:
+        """Submit a plan's requests, park until they are answered, and conclude it."""
+        if self.run.submit(self, plan.requests):
+            self.waiting = plan
+            self._park()
+        return plan.conclude()
+
+    # -- effects -------------------------------------------------------------------------------------------------
+
+    def sample(self, name: str, dist: Any, proposal: Any = None) -> Any:
+        if self._replay is not None:
+            return isolate(self._replayed("sample", name).value)
+        me = self
+        try:
+            dist = as_distribution(dist)
+            proposal = None if proposal is None else as_distribution(proposal)
+        except UsageError as error:
+            raise UsageError(f"sample({name!r}, ...): {error}") from None
+        index = self.counters.get(name, 0)
+        if not self._passing:
+            barrier = self.pending
+            if barrier:
+                self._mark_barrier()
+            if self._stops(barrier, dist):
+                self.choice = Choice(name, index, dist, proposal)
+                self._passing = True
+                self._park()
+                here: Any = getcurrent()
+                me = here.execution  # a child may have adopted the greenlet
+        me._passing = False
+        me.choice = None
+        return me._choose(name, index, dist, proposal)
+
+    def _choose(self, name: str, index: int, dist: Distribution, proposal: Distribution | None) -> Any:
+        forced, self.forced = self.forced, None
+        if forced is None and self.policy is not None:
+            forced = self.policy(self, name, index, dist, proposal)
+        log_p: float | None = None
+        log_q: float | None = None
+        if forced is None:
+            value, log_p, log_q = self._draw(name, index, dist, proposal)
+        else:
+            value, log_p, log_q = forced.value, forced.log_prob, forced.log_q
+            if log_p is None:
+                log_p = self._assess(dist, value)
+            if log_q is None and proposal is not None:
+                log_q = self._assess(proposal, value)
+        gain = 0.0
+        if log_q is not None:
+            if log_p is None:
+                log_p = self._assess(dist, value)
+            gain = NEG_INF if log_p == NEG_INF else log_p - log_q
+            self.pending = True
+        elif dist.weighted:
+            self.pending = True
+        counters = self.counters = self.counters.set(name, index + 1)
+        self.leaf = Node(self.leaf, "sample", name, index, value, gain, counters, dist, log_p, log_q, proposal)
+        if gain == NEG_INF or log_p == NEG_INF:
+            self.die(f"sample {address(name, index)!r}: the value {value!r} has probability zero under {dist!r}")
+        if gain != gain or gain == math.inf:
+            raise WeightError(
+                f"sample({address(name, index)!r}): log p - log q is {gain} (log p = {log_p}, log q = {log_q})."
+            )
+        return isolate(value)
+
+    def _draw(
+        self, name: str, index: int, dist: Distribution, proposal: Distribution | None
+    ) -> tuple[Any, float | None, float | None]:
+        """(value, log p or None, log q or None); log q is given where the weight changes."""
+        source = dist if proposal is None else proposal
+        rng = self.rng if self.rng is not None else self.run.streams.at(self.key, name, index)
+        if not source.deferred:
+            value = source.sample(rng)
+            return value, None, None if proposal is None else source.log_prob(value)
+        drawn = self.wait(source.draw(rng))  # type: ignore[attr-defined]
+        if proposal is not None:
+            return drawn.value, None, drawn.log_q
+        return drawn.value, drawn.log_prob, drawn.log_q if dist.weighted else None
+
+    def _assess(self, dist: Distribution, value: Any) -> float:
+        if dist.deferred:
+            return float(self.wait(dist.assess(value)))  # type: ignore[attr-defined]
+        return float(dist.log_prob(value))
+
+    def _stops(self, barrier: bool, dist: Distribution) -> bool:
+        stop = self.stop
+        if stop is Stop.BARRIER:
+            return barrier and (self.until is None or self.barriers >= self.until)
+        if stop is Stop.END:
+            return False
+        return stop is Stop.ANY or barrier or dist.finite
+
+    def _mark_barrier(self) -> None:
+        self.heuristic, self._block_heuristic = self._block_heuristic, None
+        self.pending = False
+        self.barriers += 1
+        self.leaf = Node(self.leaf, "barrier", "", self.barriers, self.heuristic, counters=self.counters)
+
+    def observe(self, name: str, dist: Any, value: Any) -> None:
+        if self._replay is not None:
+            self._replayed("observe", name)
+            return
+        try:
+            dist = as_distribution(dist)
+        except UsageError as error:
+            raise UsageError(f"observe({name!r}, ...): {error}") from None
+        try:
+            log_weight = dist.log_prob(value) if not dist.deferred else self._assess(dist, value)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, PPLError):
+                raise
+            raise SupportError(f"observe({name!r}): {value!r} cannot be a value of {dist!r} ({error}).") from error
+        log_weight = check_weight("observe", name, log_weight)
+        if log_weight == NEG_INF and dist.finite and not dist.deferred and value not in dist.support():
+            raise SupportError(
+                f"observe({name!r}): {value!r} is outside the support of {dist!r}. Observe one of its values,"
+                " or list it with probability 0 if it is possible but ruled out."
+            )
+        self._weigh("observe", name, log_weight, value, dist)
+
+    def score(self, log_weight: Any, name: str) -> None:
+        if self._replay is not None:
+            self._replayed("score", name)
+            return
+        self._weigh("score", name, check_weight("score", name, log_weight), None, None)
+
+    def _weigh(self, kind: str, name: str, log_weight: float, value: Any, dist: Any) -> None:
+        index = self.counters.get(name, 0)
+        self.counters = self.counters.set(name, index + 1)
+        self.pending = True
+        self.leaf = Node(
+            self.leaf, kind, name, index, value, log_weight, self.counters, dist, None if dist is None else log_weight
+        )
+        if log_weight == NEG_INF:
+            self.die(f"{kind} {address(name, index)!r}: log weight -inf")
+
+    def require(self, condition: Any, reason: str) -> None:
+        if self._replay is not None:
+            self._replayed("score", "require")
+            return
+        index = self.counters.get("require", 0)
+        self.counters = self.counters.set("require", index + 1)
+        self.pending = True
+        self.leaf = Node(self.leaf, "score", "require", index, None, 0.0 if condition else NEG_INF, self.counters)
+        if not condition:
+            self.die(f"require: {reason}" if reason else "require failed")
+
+    def estimate(self, log_value: Any, name: str) -> None:
+        """The `heuristic` primitive."""
+        if self._replay is not None:
+            self._replayed("heuristic", name)
+            return
+        before = self.leaf
+        self.pending = True
+        value: float | None = None
+        if not callable(log_value) or self.run.uses_heuristic:
+            found = log_value() if callable(log_value) else log_value
+            value = check_weight("heuristic", name, found)
+            if value == NEG_INF:
+                raise WeightError(
+                    f"heuristic({name!r}): the estimate is -inf, which would cut off traces that may have weight."
+                    " Use require(...) to rule them out, or reward.log(floor=1e-6) for a finite estimate."
+                )
+            self._block_heuristic = value
+        self.leaf = Node(self.leaf, "heuristic", name, value=value, counters=self.counters, skip=before)
+
+    def checkpoint(self) -> None:
+        if self._replay is not None:
+            self._replayed("checkpoint", "")
+            return
+        self.leaf = Node(self.leaf, "checkpoint", "", counters=self.counters)
+        self._mark_barrier()
+        if self.stop is not Stop.END and (self.until is None or self.barriers >= self.until):
+            self._park()
+
+    def keep(self, name: str, value: Any) -> None:
+        """The `record` primitive."""
+        if self._replay is not None:
+            self._replayed("record", name)
+            return
+        index = self.counters.get(f"record:{name}", 0)
+        self.counters = self.counters.set(f"record:{name}", index + 1)
+        self.leaf = Node(self.leaf, "record", name, index, isolate(value), counters=self.counters)
+
+    def ask(self, plan: Plan[Any]) -> Any:
+        """A deterministic question to a backend, or a call outside: recorded, never asked again on replay."""
+        if self._replay is not None:
+            return isolate(self._replayed("ask", plan.label).value)
+        value = self.wait(plan)
+        self.leaf = Node(self.leaf, "ask", plan.label, value=value, counters=self.counters)
+        return isolate(value)
+
+    def query(self, label: str, start: Callable[[Run, Key], Request]) -> Any:
+        """A nested inference query: its own run on the same scheduler, recorded like any answer."""
+        if self._replay is not None:
+            return self._replayed("ask", label).value
+        request = start(self.run, derive(self.key, label, self.leaf.depth))
+        return self.ask(Plan(label, [request], lambda results: results[0]))
+
+    def unfold(self, step: Callable[[Any], Any], state: Any) -> Any:
+        if self._replay is not None:
+            enter = self._replayed("unfold", "")
+            if self._replay is not None:
+                latest = self._replay[self._cursor]
+                if latest.skip is enter and latest.kind == "return":
+                    return isolate(self._replayed("return", "").value)
+                if latest.skip is enter and latest.kind == "step":
+                    state = self._replayed("step", "").value
+        else:
+            enter = self.leaf = Node(self.leaf, "unfold", "", counters=self.counters)
+        while True:
+            result = step(isolate(state))
+            here: Any = getcurrent()
+            me: Execution = here.execution
+            kind, state = ("return", result.value) if isinstance(result, Done) else ("step", result)
+            state = isolate(state)
+            me.leaf = Node(me.leaf, kind, "", value=state, counters=me.counters, skip=enter)
+            if kind == "return":
+                return isolate(state)
+
+
+def check_weight(primitive: str, name: str, weight: Any) -> float:
+    """A log weight as a float: finite or -inf; anything else is an error that names the site."""
+    if type(weight) is not float:
+        if isinstance(weight, Reward):
+            raise WeightError(
+                f"{primitive}({name!r}): a Reward is not a log weight. Write reward.log() to weight by p, reward.logit() to"
+                " weight by the odds p / (1 - p), or float(reward) to weight by exp(p): three different posteriors."
+            )
+        if isinstance(weight, bool) or not hasattr(weight, "__float__"):
+            raise WeightError(
+                f"{primitive}({name!r}): expected a log weight (a number), found {type(weight).__name__}: {weight!r}."
+            )
+        shape = getattr(weight, "shape", ())
+        if tuple(shape) != ():
+            raise WeightError(
+                f"{primitive}({name!r}): expected one number, found an array of shape {tuple(shape)}. Sum it or pick one."
+            )
+        weight = float(weight)
+    if weight != weight:
+        raise WeightError(
+            f"{primitive}({name!r}): the log weight is NaN. Weights must be finite, or -inf for weight zero."
+        )
+    if weight == math.inf:
+        raise WeightError(
+            f"{primitive}({name!r}): the log weight is +inf. Weights must be finite, or -inf for weight zero."
+        )
+    return float(weight)
+
+
+def _diverged(expected: str, came: str) -> ReplayError:
+    return ReplayError(
+        f"the program took another path when it was replayed: expected {expected}, came {came}. Between two runs only recorded"
+        " values may differ: draw randomness with sample(...), and read clocks, files and changing globals through call(fn)."
+    )
+
+
+def _user_line() -> str:
+    frame: Any = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename.startswith(OURS):
+        frame = frame.f_back
+    return "" if frame is None else f" ({os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno})"
+
+
+def _where(traceback: TracebackType | None) -> str:
+    last = None
+    while traceback is not None:
+        if not traceback.tb_frame.f_code.co_filename.startswith(OURS):
+            last = traceback
+        traceback = traceback.tb_next
+    return "" if last is None else f" ({os.path.basename(last.tb_frame.f_code.co_filename)}:{last.tb_lineno})"
+
+
+__all__ = [
+    "Choice", "Done", "Execution", "Forced", "Policy", "Status", "Stop", "check_weight", "isolate",
+]  # fmt: skip

@@ -1,0 +1,210 @@
+"""Operations on traces: simulate, assess, generate, update, regenerate (the interface of Cusumano-Towner et al., Gen).
+
+gamma(t) is a program's unnormalised density: the product of p over its choices times exp of its scores. Q is what
+draws a choice: its own distribution, or its `proposal`. Each operation states its weight in those terms. Chains and
+rejuvenation are built on them; inside an engine their model calls join the batches of everything else under way.
+
+`rng` is a stream (`run.lasting_rng`, numpy's Generator) or an int seed; all fresh draws come from it, in order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import greenlet
+import numpy as np
+
+from ppl.dist import Distribution
+from ppl.errors import ConstraintError, did_you_mean
+from ppl.execution import Execution, Forced, Policy, Stop
+from ppl.run import Run, begin
+from ppl.scheduler import Scheduler, Task
+from ppl.streams import Streams
+from ppl.trace import Node, Selection, Trace, address, first_use
+
+if TYPE_CHECKING:
+    from ppl.program import Program
+
+T = TypeVar("T")
+NEG_INF = -math.inf
+
+
+def simulate(program: Program, *args: Any, rng: Any = None, **kwargs: Any) -> Trace:
+    """A trace from the program's own draws: t ~ Q. Its scores are recorded, not conditioned on."""
+    return _execute(program, args, kwargs, rng, None)
+
+
+def generate(
+    program: Program, constraints: Mapping[str, Any], *args: Any, rng: Any = None, **kwargs: Any
+) -> tuple[Trace, float]:
+    """A trace that agrees with the constraints (address -> value), other choices drawn.
+
+    log weight = log gamma(t) - log Q(drawn choices). With no constraints and no scores 0; with every choice
+    constrained log gamma(t). Raises ConstraintError for a constraint that no site used.
+    """
+    wanted = {first_use(a): v for a, v in constraints.items()}
+    trace = _execute(program, args, kwargs, rng, _constrain(wanted))
+    _all_used(wanted, trace)
+    return trace, trace.log_total
+
+
+def assess(program: Program, choices: Mapping[str, Any], *args: Any, **kwargs: Any) -> tuple[float, Any]:
+    """(log gamma(t), the returned value) of the trace with exactly these choices.
+
+    Raises ConstraintError if a site has no value, or a value has no site.
+    """
+    wanted = {first_use(a): v for a, v in choices.items()}
+    force = _constrain(wanted)
+
+    def complete(ex: Execution, name: str, index: int, dist: Distribution, proposal: Distribution | None) -> Forced:
+        forced = force(ex, name, index, dist, proposal)
+        if forced is None:
+            site = address(name, index)
+            raise ConstraintError(
+                f"assess: site {site!r} has no value.{did_you_mean(site, wanted)} Given: {', '.join(wanted) or 'none'}."
+            )
+        return forced
+
+    trace = _execute(program, args, kwargs, None, complete)
+    _all_used(wanted, trace)
+    return trace.log_total, trace.value
+
+
+def update(
+    trace: Trace, constraints: Mapping[str, Any], rng: Any = None, args: tuple[Any, ...] | None = None
+) -> tuple[Trace, float, dict[str, Any]]:
+    """Change some choices (and perhaps the arguments), keep the others where they still have a site.
+
+    Returns (t', log weight, discard): log gamma(t') - log Q(fresh choices) - log gamma(t), and the old values that were
+    overwritten or vanished; updating back with them gives t again and the opposite weight.
+    """
+    wanted = {first_use(a): v for a, v in constraints.items()}
+    old = trace.choices
+    force = _constrain({**old, **wanted})
+    new = _execute(trace.program, trace.args if args is None else args, trace.kwargs, rng, force, trace.horizon)
+    _all_used(wanted, new)
+    fresh = {n.address for n in new.nodes if n.kind == "sample"} - {*old, *wanted}
+    kept = new.choices
+    discard = {a: v for a, v in old.items() if a in wanted or a not in kept}
+    log_weight = _log_gamma(new) - sum(_log_q(n) for n in new.nodes if n.kind == "sample" and n.address in fresh)
+    return new, log_weight - _log_gamma(trace), discard
+
+
+def regenerate(trace: Trace, selection: Selection | Iterable[str], rng: Any = None) -> tuple[Trace, float]:
+    """Draw the selected choices again, and those whose distribution changed kind or support; keep the rest.
+
+    log weight = log [gamma(t') / Q(t' off the kept)] - log [gamma(t) / Q(t off the kept)]: with prior draws just the
+    log-ratio over kept sites and scores. It is the acceptance ratio of a Metropolis-Hastings step whose selection
+    does not depend on the trace. With a horizon the target is the one at that barrier, heuristic included.
+    """
+    selected = selection if callable(selection) else frozenset(map(first_use, selection)).__contains__
+    old = {n.address: n for n in trace.nodes if n.kind == "sample"}
+    kept: set[str] = set()
+
+    def keep(ex: Execution, name: str, index: int, dist: Distribution, proposal: Distribution | None) -> Forced | None:
+        site = address(name, index)
+        node = old.get(site)
+        if node is None or selected(site) or not same_kind(node.dist, dist):
+            return None
+        kept.add(site)
+        return Forced(node.value, None)
+
+    new = _execute(trace.program, trace.args, trace.kwargs, rng, keep, trace.horizon)
+    if new.status == "dead":
+        return new, NEG_INF
+    return new, _off_kept(new, kept) - _off_kept(trace, kept)
+
+
+def same_kind(old: Distribution, new: Distribution) -> bool:
+    """Whether a value of one may be kept as a value of the other: same family, same support."""
+    kinds: tuple[Hashable, Hashable] = (old.kind, new.kind)
+    return kinds[0] == kinds[1]
+
+
+def _off_kept(trace: Trace, kept: set[str]) -> float:
+    """log gamma(t) - log Q(choices that are not kept), heuristic included."""
+    total = trace.heuristic
+    for node in trace.nodes:
+        if node.kind != "sample":
+            total += node.log_weight
+        elif node.address in kept:
+            total += node.log_prob
+        elif node.log_q is not None:
+            total += node.log_prob - node.log_q
+    return total
+
+
+def _log_gamma(trace: Trace) -> float:
+    return NEG_INF if trace.status == "dead" else trace.log_joint + trace.heuristic
+
+
+def _log_q(node: Node) -> float:
+    return node.log_prob if node.log_q is None else node.log_q
+
+
+def _constrain(wanted: Mapping[str, Any]) -> Policy:
+    def force(ex: Execution, name: str, index: int, dist: Distribution, proposal: Distribution | None) -> Forced | None:
+        site = address(name, index)
+        return Forced(wanted[site]) if site in wanted else None
+
+    return force
+
+
+def _all_used(wanted: Mapping[str, Any], trace: Trace) -> None:
+    if trace.status == "dead":
+        return
+    used = trace.choices
+    for site in wanted:
+        if site not in used:
+            raise ConstraintError(
+                f"no site {site!r} in this run of {trace.program.name}.{did_you_mean(site, used)} It visited {', '.join(used) or 'none'}."
+            )
+
+
+def _execute(
+    program: Program,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    rng: Any,
+    policy: Policy | None,
+    horizon: int | None = None,
+) -> Trace:
+    """One execution under a policy, to its horizon or end, inside the engine that runs here or on its own."""
+
+    def body(run: Run) -> Trace:
+        (execution,) = run.start(1, policy)
+        execution.rng = np.random.default_rng(rng) if rng is None or isinstance(rng, (int, tuple)) else rng
+        if horizon is None:
+            run.advance_all([execution], Stop.END)
+        elif horizon > 0:
+            run.advance_all([execution], Stop.BARRIER, until=horizon)
+        run.drop([execution])
+        return execution.trace(horizon)
+
+    return inside_scheduler(program, args, kwargs, body)
+
+
+def inside_scheduler(program: Program, args: tuple[Any, ...], kwargs: dict[str, Any], body: Callable[[Run], T]) -> T:
+    """Run `body` in the engine task that runs here, or in one made for it."""
+    here = greenlet.getcurrent()
+    if isinstance(here, Task) and here.owner_run.program is program and here.owner_run.args == args:
+        return body(here.owner_run)
+
+    class _Operation:
+        uses_heuristic = False
+
+        @staticmethod
+        def search(run: Run) -> T:
+            return body(run)
+
+    streams = Streams((0,))
+    scheduler = Scheduler()
+    run = Run(scheduler, program, args, kwargs, _Operation, streams, streams.root)
+    task = begin(run, lambda _: None)
+    scheduler.loop(lambda: task.dead)
+    if task.error is not None:
+        raise task.error
+    result: T = task.result
+    return result

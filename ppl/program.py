@@ -1,0 +1,238 @@
+"""Programs: what `@model` makes of a function, and how engines, seeds and limits meet it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ppl.cost import limit as limit_of
+from ppl.current import execution_here
+from ppl.errors import AllDead, OptionError, PPLError, UsageError, end_at_user_line
+from ppl.execution import OURS, Execution, Stop, isolate
+from ppl.requests import Request
+from ppl.run import Run, begin, begin_nested
+from ppl.scheduler import Scheduler, Task
+from ppl.streams import Key, Streams, StreamSource, check_seed
+
+RESERVED = ("seed", "limit", "engine", "live", "on_error")
+
+
+class _Forward:
+    """What an unbound program does when it is called: one run, its value returned."""
+
+    uses_heuristic = False
+
+    def search(self, run: Run) -> Any:
+        (execution,) = run.start()
+        run.advance_all([execution], Stop.END)
+        if execution.dead:
+            raise AllDead(
+                f"the one forward run of {run.program.name} died: {execution.reason}. Bind an engine, as in smc(particles=16)({run.program.name})."
+            )
+        return execution.value
+
+
+class Program:
+    """A function whose runs have a weight, with or without an engine bound to it.
+
+    program(*args, seed=...)     run it: a result of its engine, or one forward run's value if it has none
+    program.run(*args, engine=, seed=, limit=, live=, on_error=)   the same, with everything said at the call
+    program.map(xs, ...)         one run per x, all in the same batches
+
+    Inside another program an unbound program is inlined, and a bound one is a nested query: one recorded effect.
+    """
+
+    def __init__(self, fn: Callable[..., Any], engine: Any = None, engine_source: str = "decorator") -> None:
+        self.fn, self.engine, self.engine_source = fn, engine, engine_source
+        self.name = getattr(fn, "__name__", "program")
+        functools.update_wrapper(self, fn)
+
+    def body(self, execution: Execution, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """One run of the program inside its execution; on replay the execution answers from its trace."""
+        return self.fn(*map(isolate, args), **{k: isolate(v) for k, v in kwargs.items()})
+
+    def bind(self, engine: Any) -> Program:
+        """The same program with another engine."""
+        bound = type(self).__new__(type(self))
+        bound.__dict__.update(self.__dict__)
+        bound.engine = engine
+        return bound
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        execution = execution_here()
+        if execution is None:
+            return self._launch(args, kwargs)
+        if self.engine is None:
+            return self._inline(execution, args, kwargs)
+        seed = kwargs.pop("seed", None)
+        options = {name: kwargs.pop(name) for name in ("limit", "on_error") if name in kwargs}
+
+        def start(run: Run, key: Key) -> Request:
+            streams = run.streams if seed is None else Streams(check_seed(seed))
+            root = key if seed is None else streams.root
+            inner = Run(
+                run.scheduler, self, args, kwargs, self.engine, streams, root,
+                bound=options.get("limit"), on_error=options.get("on_error", run.on_error), parent=run,
+            )  # fmt: skip
+            return begin_nested(inner)
+
+        return execution.query(f"query {self.name}", start)
+
+    def _inline(self, execution: Execution, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return self.fn(*args, **kwargs)
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Run under `engine=` (an engine or a string such as "smc(particles=64)"), or the bound one.
+
+        seed      an int or tuple of ints; drawn from the system if absent, and kept in `result.seed`
+        limit     ppl.limit(tokens=..., calls=..., seconds=..., nodes=...)
+        live      suspended continuations kept; 0 rebuilds each by replay and changes nothing but time
+        on_error  "raise" (default), or "drop": an exception in the program gives that execution weight 0 and is kept
+                  among the result's reasons
+        """
+        if execution_here() is not None:
+            return self.bind(kwargs.pop("engine", None) or self.engine)(*args, **kwargs)
+        return self._launch(args, kwargs)
+
+    def map(self, xs: Iterable[Any], *, window: int | None = None, **options: Any) -> list[Any]:
+        """`[run(x) for x in xs]` with all problems in the same batches, at most `window` under way at once.
+
+        `map(xs, seed=s)[i]` equals `run(xs[i], seed=(s, i))`, whatever the window. A limit holds for each problem.
+        """
+        settings = _Settings(self, options)
+        if options:
+            raise UsageError(f"map takes one argument per problem; unknown options {', '.join(options)}")
+        scheduler, problems = Scheduler(), list(xs)
+        results: list[Any] = [None] * len(problems)
+        queue, tasks = deque(enumerate(problems)), list[Task]()
+
+        def next_problem() -> None:
+            if not queue:
+                return
+            i, x = queue.popleft()
+            run = settings.new_run(scheduler, (x,), {}, i)
+
+            def done(task: Task) -> None:
+                results[i] = settings.finish(run, task)
+                next_problem()
+
+            tasks.append(begin(run, done))
+
+        for _ in range(window or len(problems)):
+            next_problem()
+        with _errors_at_user_line():
+            scheduler.loop(lambda: not queue and all(t.dead for t in tasks) or _failed(tasks))
+            for task in tasks:
+                if task.error is not None:
+                    raise task.error
+        return results
+
+    def _launch(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        settings = _Settings(self, kwargs)
+        self._check_arguments(args, kwargs)
+        scheduler = Scheduler()
+        run = settings.new_run(scheduler, args, kwargs)
+        with _errors_at_user_line():
+            task = begin(run, lambda task: None)
+            scheduler.loop(lambda: task.dead)
+            if task.error is not None:
+                raise task.error
+        return settings.finish(run, task)
+
+    def _check_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        try:
+            inspect.signature(self.fn).bind(*args, **kwargs)
+        except TypeError as error:
+            raise UsageError(f"{self.name}{inspect.signature(self.fn)}: {error}") from None
+
+    def __repr__(self) -> str:
+        return f"<program {self.name}{'' if self.engine is None else f' under {self.engine!r}'}>"
+
+
+class _Settings:
+    """The options of one call, taken out of its keyword arguments and checked."""
+
+    def __init__(self, program: Program, kwargs: dict[str, Any]) -> None:
+        self.program = program
+        engine = kwargs.pop("engine", None)
+        self.source = "call" if engine is not None else program.engine_source
+        self.engine = resolve_engine(engine) if engine is not None else program.engine
+        seed = kwargs.pop("seed", None)
+        self.streams: StreamSource | None = seed if hasattr(seed, "at") else None
+        self.seed = () if self.streams is not None else check_seed(seed)
+        self.limit = kwargs.pop("limit", None)
+        if self.limit is not None and not isinstance(self.limit, limit_of):
+            raise OptionError(f"limit expects ppl.limit(tokens=...), found {self.limit!r}")
+        self.live = kwargs.pop("live", None)
+        if self.live is not None and (not isinstance(self.live, int) or self.live < 0):
+            raise OptionError(f"live expects a number of continuations >= 0, found {self.live!r}")
+        self.on_error = kwargs.pop("on_error", "raise")
+        if self.on_error not in ("raise", "drop"):
+            raise OptionError(f"on_error expects 'raise' or 'drop', found {self.on_error!r}")
+
+    def new_run(
+        self, scheduler: Scheduler, args: tuple[Any, ...], kwargs: dict[str, Any], index: int | None = None
+    ) -> Run:
+        seed = self.seed if index is None else (*self.seed, index)
+        streams = self.streams or Streams(seed)
+        return Run(
+            scheduler, self.program, args, kwargs, self.engine or _Forward(), streams, streams.root,
+            bound=self.limit, live=self.live, on_error=self.on_error, seed=seed[0] if len(seed) == 1 else seed,
+        )  # fmt: skip
+
+    def finish(self, run: Run, task: Task) -> Any:
+        result = task.result
+        if hasattr(result, "engine_source"):
+            result.engine_source = self.source
+        return result
+
+
+def _failed(tasks: list[Task]) -> bool:
+    return any(t.error is not None for t in tasks)
+
+
+class _errors_at_user_line:  # noqa: N801
+    """Our errors end at the user's line; anybody's lose the frames of engine and scheduler."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        if error is None:
+            return
+        if isinstance(error, PPLError):
+            end_at_user_line(error, OURS)
+
+
+def resolve_engine(engine: Any) -> Any:
+    """An engine from itself or from a string such as "smc(particles=64)"."""
+    if isinstance(engine, str):
+        from ppl.registry import build_engine
+
+        return build_engine(engine)
+    if not callable(getattr(engine, "search", None)):
+        hint = " Give its options, as in smc(particles=16)." if isinstance(engine, type) else ""
+        raise OptionError(f"expected an engine, found {engine!r}.{hint}")
+    return engine
+
+
+def model(fn: Callable[..., Any]) -> Program:
+    """Make a program of a function that uses `sample`, `score`, `observe` and the rest.
+
+    Its keyword names must leave `seed`, `limit`, `engine`, `live` and `on_error` free: they are options of every run.
+    """
+    if isinstance(fn, Program):
+        raise UsageError(f"{fn.name} is a program already: @model goes below the engine, once.")
+    if not callable(fn):
+        raise UsageError(f"@model expects a function, found {fn!r}")
+    for name in inspect.signature(fn).parameters:
+        if name in RESERVED:
+            code = getattr(fn, "__code__", None)
+            where = f" ({os.path.basename(code.co_filename)}:{code.co_firstlineno})" if code else ""
+            raise UsageError(
+                f"@model {fn.__name__}{where}: the parameter name {name!r} is reserved for the run's option. Rename it, e.g. to '{name}_'."
+            )
+    return Program(fn)

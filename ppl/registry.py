@@ -1,0 +1,227 @@
+"""Engines and model schemes by name, as plain data.
+
+A room that must know of another looks it up here: `grammar` checks an `infer` line and the command an `--engine`
+string without importing an engine, let alone torch. The target is imported on use. `register_engine` adds a user's.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ppl.errors import OptionError, did_you_mean
+
+REQUIRED: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option: its type's name, default (REQUIRED if none), bounds or choices, and what it means in a line.
+
+    kind is "int", "float", "bool", "str", "function", "list" or a union such as "str|function". `above` excludes the bound itself.
+    """
+
+    kind: str
+    default: Any = REQUIRED
+    low: float | None = None
+    high: float | None = None
+    above: float | None = None
+    choices: tuple[Any, ...] = ()
+    meaning: str = ""
+
+    def problem(self, value: Any) -> str | None:
+        """What is wrong with a value, in words; None if it is fine."""
+        if self.default is not REQUIRED and value is self.default:
+            return None
+        kinds = self.kind.split("|")
+        if not any(_KINDS[k](value) for k in kinds):
+            return f"expected {' or '.join(kinds)}"
+        if self.choices and isinstance(value, str) and value not in self.choices:
+            return f"expected one of {', '.join(map(repr, self.choices))}"
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            if self.low is not None and value < self.low:
+                return f"expected at least {self.low:g}"
+            if self.high is not None and value > self.high:
+                return f"expected at most {self.high:g}"
+            if self.above is not None and value <= self.above:
+                return f"expected more than {self.above:g}"
+            if math.isnan(value):
+                return "expected a number"
+        return None
+
+
+_KINDS: dict[str, Any] = {
+    "int": lambda v: isinstance(v, int) and not isinstance(v, bool),
+    "float": lambda v: isinstance(v, (int, float)) and not isinstance(v, bool),
+    "bool": lambda v: isinstance(v, bool),
+    "str": lambda v: isinstance(v, str),
+    "function": callable,
+    "list": lambda v: isinstance(v, (list, tuple)),
+    "any": lambda v: True,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEntry:
+    """An engine: where it lives, its options, and what it gives and needs.
+
+    result    "posterior" or "search"
+    evidence  its log_evidence is unbiased
+    needs     of "finite" (every choice enumerable), "rescore" (choices can be scored again), "heuristic"
+    """
+
+    target: Any
+    options: Mapping[str, Option]
+    result: str = "posterior"
+    evidence: bool = False
+    needs: frozenset[str] = frozenset()
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """A model scheme of `backends.load`: how its spec is written, and what the backend can do."""
+
+    target: str
+    form: str
+    capabilities: frozenset[str] = field(default_factory=frozenset)
+    summary: str = ""
+
+
+_PARTICLES = Option("int", low=1, meaning="number of particles")
+
+ENGINES: dict[str, EngineEntry] = {
+    "exact": EngineEntry(
+        "inference.exact:exact",
+        {
+            "max_traces": Option("int", 100_000, low=1, meaning="most complete traces to enumerate"),
+            "max_effects": Option("int", 10_000, low=1, meaning="longest path, in effects"),
+        },
+        evidence=True,
+        needs=frozenset({"finite"}),
+        summary="enumerates every trace of a finite program",
+    ),
+    "importance": EngineEntry(
+        "inference.importance:importance",
+        {"particles": _PARTICLES},
+        evidence=True,
+        summary="independent weighted runs",
+    ),
+    "smc": EngineEntry(
+        "inference.smc:smc",
+        {
+            "particles": _PARTICLES,
+            "resampling": Option(
+                "str|function",
+                "systematic",
+                choices=("systematic", "stratified", "residual", "multinomial"),
+                meaning="unbiased scheme, or a function f(log_weights, n, rng) -> (parents, log_weights)",
+            ),
+            "ess_threshold": Option(
+                "float",
+                0.5,
+                low=0,
+                high=1,
+                meaning="resample when ESS falls to this share of the particles; 1 always, 0 never",
+            ),
+            "rejuvenate": Option(
+                "function", None, meaning="Markov kernel f(trace, rng) -> trace applied after resampling"
+            ),
+        },
+        evidence=True,
+        summary="particles that are compared and resampled at every barrier",
+    ),
+    "best_of": EngineEntry(
+        "inference.best_of:best_of",
+        {"n": Option("int", low=1, meaning="number of independent runs")},
+        result="search",
+        summary="independent runs, ranked by weight",
+    ),
+}
+
+MODELS: dict[str, ModelEntry] = {}
+
+
+def register_engine(cls: Any) -> Any:
+    """Make a user's engine class (a frozen dataclass with `search(run)`) known by its name. Usable as a decorator."""
+    options = {
+        f.name: Option("any", REQUIRED if f.default is dataclasses.MISSING else f.default)
+        for f in dataclasses.fields(cls)
+    }
+    summary = (cls.__doc__ or "").split("\n")[0]
+    ENGINES[cls.__name__] = EngineEntry(cls, options, result=getattr(cls, "result", "posterior"), summary=summary)
+    return cls
+
+
+def engine_entry(name: str) -> EngineEntry:
+    try:
+        return ENGINES[name]
+    except KeyError:
+        raise OptionError(
+            f"there is no engine {name!r}.{did_you_mean(name, ENGINES)} Engines: {', '.join(ENGINES)}."
+        ) from None
+
+
+def check_options(name: str, given: Mapping[str, Any]) -> None:
+    """Raise OptionError for an option that does not exist, is missing, or is out of range; the message lists them."""
+    options = engine_entry(name).options
+    for option, value in given.items():
+        if option not in options:
+            raise OptionError(
+                f"{name} has no option {option!r}.{did_you_mean(option, options)} Its options: {describe(name)}."
+            )
+        problem = options[option].problem(value)
+        if problem:
+            raise OptionError(f"{name}({option}={value!r}): {problem}. Its options: {describe(name)}.")
+    for option, spec in options.items():
+        if spec.default is REQUIRED and option not in given:
+            raise OptionError(f"{name} needs {option}, as in {name}({option}=16). Its options: {describe(name)}.")
+
+
+def describe(name: str) -> str:
+    """An engine's options with their defaults, in a line."""
+    options = engine_entry(name).options
+    return ", ".join(o if s.default is REQUIRED else f"{o}={s.default!r}" for o, s in options.items()) or "none"
+
+
+def engine_class(name: str) -> Any:
+    """Import an engine."""
+    target = engine_entry(name).target
+    if not isinstance(target, str):
+        return target
+    module, attribute = target.split(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def build_engine(text: str) -> Any:
+    """An engine from "smc(particles=64)": a name and literal options, nothing evaluated."""
+    name, options = parse_engine(text)
+    check_options(name, options)
+    return engine_class(name)(**options)
+
+
+def parse_engine(text: str) -> tuple[str, dict[str, Any]]:
+    """ "smc(particles=64)" as ("smc", {"particles": 64}). A lone positional argument is the engine's first option."""
+    hint = 'Write it as in "smc(particles=64)".'
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError:
+        raise OptionError(f"cannot read the engine {text!r}. {hint}") from None
+    if isinstance(node, ast.Name):
+        engine_entry(node.id)
+        return node.id, {}
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+        raise OptionError(f"cannot read the engine {text!r}. {hint}")
+    name = node.func.id
+    names = list(engine_entry(name).options)
+    try:
+        options = {names[i]: ast.literal_eval(a) for i, a in enumerate(node.args)}
+        options |= {k.arg or "": ast.literal_eval(k.value) for k in node.keywords}
+    except (ValueError, IndexError):
+        raise OptionError(f"the options of {text!r} must be literals such as 16, 0.5 or 'systematic'. {hint}") from None
+    return name, options

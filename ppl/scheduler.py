@@ -1,0 +1,236 @@
+"""The deterministic scheduler: run everything that can run, then step the backends with everything that waits.
+
+It needs no timer and no threads. Engines run as tasks (greenlets), programs as executions; both park here. When all
+are parked, each backend gets one `step` with all its rows, of every particle of every problem; whatever completes
+resumes its execution at once, and the rows that asks for join the next step. Rows with equal keys are served once.
+
+One scheduler serves one `run` or `map` call and everything nested in it; nothing outlives it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import greenlet
+
+from ppl.requests import Backend, Request
+
+if TYPE_CHECKING:
+    from ppl.run import Run
+
+REMEMBERED = 4096  # answers to deterministic requests kept for reuse within one scheduler
+
+
+class Stopped(BaseException):
+    """Thrown into an engine when its run reached a limit; `with run.limits` swallows it."""
+
+
+class Task(greenlet.greenlet):  # type: ignore[misc,unused-ignore]
+    """An engine, or a part of one that waits on its own (a chain's kernel)."""
+
+    def __init__(self, body: Callable[[], Any], run: Run, on_done: Callable[[Task], None]) -> None:
+        super().__init__(self._main)
+        self.body = body
+        self.owner_run = run
+        self.on_done = on_done
+        self.inbox: deque[Any] = deque()
+        self.queued = False
+        self.failure: BaseException | None = None
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def _main(self) -> None:
+        try:
+            self.result = self.body()
+        except greenlet.GreenletExit:
+            return
+        except BaseException as error:
+            self.error = error
+        self.on_done(self)
+
+    def park(self) -> None:
+        """Hand over to the scheduler until woken; raises what was thrown in meanwhile."""
+        assert self.parent is not None
+        self.parent.switch()
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
+
+
+class Waiter(Protocol):
+    """Whoever waits for requests: an execution, or an engine."""
+
+    run: Run
+    owner: Any
+    waiting: Any
+
+    def resume(self) -> bool: ...
+
+
+class Query(Request):
+    """A nested run: completed by the scheduler when that run's task is done."""
+
+
+class Scheduler:
+    def __init__(self) -> None:
+        self.hub = greenlet.getcurrent()
+        self.ready: deque[Task] = deque()
+        self.rows: dict[Backend, dict[Request, Run]] = {}
+        self.waiters: dict[Request, list[Waiter]] = {}
+        self.followers: dict[Request, list[Request]] = {}
+        self.outstanding: dict[Waiter, int] = {}
+        self.answers: OrderedDict[tuple[int, Any], Request] = OrderedDict()
+
+    # -- tasks -----------------------------------------------------------------------------------------------------
+
+    def spawn(self, body: Callable[[], Any], run: Run, on_done: Callable[[Task], None]) -> Task:
+        task = Task(body, run, on_done)
+        task.parent = self.hub
+        self.wake(task)
+        return task
+
+    def wake(self, task: Task, failure: BaseException | None = None) -> None:
+        if failure is not None:
+            task.failure = failure
+        if not task.queued and not task.dead:
+            task.queued = True
+            self.ready.append(task)
+
+    def loop(self, done: Callable[[], bool]) -> None:
+        """Run until done() holds."""
+        while True:
+            while self.ready:
+                task = self.ready.popleft()
+                task.queued = False
+                if not task.dead:
+                    task.switch()
+                if done():
+                    return
+            if done():
+                return
+            if not any(self.rows.values()):
+                raise AssertionError("every task waits and no backend has work")
+            self._step()
+
+    # -- requests --------------------------------------------------------------------------------------------------
+
+    def submit(self, execution: Waiter, requests: Sequence[Request]) -> bool:
+        """Admit an execution's requests. False when all are answered already."""
+        run = execution.run
+        open_requests = [r for r in requests if not self._admit(run, r)]
+        if not open_requests:
+            return False
+        self.outstanding[execution] = len(open_requests)
+        for request in open_requests:
+            self.waiters.setdefault(request, []).append(execution)
+        return True
+
+    def _admit(self, run: Run, request: Request) -> bool:
+        """Put a request in its backend's rows, or behind an equal one. True when it is answered already."""
+        if request.done:
+            return True
+        if isinstance(request, Query):
+            return False
+        known = self.answers.get((id(request.backend), request.key)) if request.key is not None else None
+        if known is not None and known.done:
+            request.result, request.error = known.result, known.error
+            return True
+        if known is not None and known in self.rows.get(known.backend, ()):
+            self.followers.setdefault(known, []).append(request)
+            return False
+        if not run.may_call(request.column):
+            return False
+        request.cost = run.cost
+        if request.column is not None:
+            run.cost.charge(**{request.column: 1})
+        self.rows.setdefault(request.backend, {})[request] = run
+        if request.key is not None:
+            self.answers[id(request.backend), request.key] = request
+            if len(self.answers) > REMEMBERED:
+                self.answers.popitem(last=False)
+        return False
+
+    def _step(self) -> None:
+        for backend in list(self.rows):
+            rows = self._affordable(backend)
+            if rows:
+                backend.step(rows)
+                for run in dict.fromkeys(self.rows[backend][row] for row in rows):
+                    run.cost.charge(batches=1)
+                for row in rows:
+                    if row.done:
+                        self._completed(row)
+
+    def _affordable(self, backend: Backend) -> list[Request]:
+        """The rows that may take this step without any run overshooting its limits; stops the runs that are out."""
+        rows = self.rows[backend]
+        limited = {run for owner in rows.values() for run in owner.chain if run.limit is not None}
+        if not limited:
+            return list(rows)
+        held = {run: run.reserved(self.rows) for run in limited}
+        reads = dict.fromkeys(limited, 0)
+        admitted = []
+        for row, owner in list(rows.items()):
+            chain = [run for run in owner.chain if run.limit is not None]
+            need = 0 if row.state is not None and backend.served else row.tokens
+            reading = backend.reads(row)
+            if all(run.affords(need + held[run], reading + reads[run]) for run in chain):
+                admitted.append(row)
+                for run in chain:
+                    held[run] += need
+                    reads[run] += reading
+        for run in limited:
+            if run.stopped is None:
+                own = [row for row, owner in rows.items() if run in owner.chain]
+                overdue = run.overdue()
+                if overdue or (own and not any(row in admitted for row in own)):
+                    run.stop(overdue or ("tokens" if own[0].tokens else "reward_tokens"))
+        return [row for row in admitted if row in rows]
+
+    def _completed(self, row: Request) -> None:
+        self.rows[row.backend].pop(row, None)
+        if row.error is not None and row.key is not None:
+            self.answers.pop((id(row.backend), row.key), None)
+        for request in (row, *self.followers.pop(row, ())):
+            request.result, request.error = row.result, row.error
+            self.answered(request)
+
+    def answered(self, request: Request) -> None:
+        """Resume every execution for which this was the last open request."""
+        for execution in self.waiters.pop(request, ()):
+            self.outstanding[execution] -= 1
+            if self.outstanding[execution] == 0:
+                del self.outstanding[execution]
+                execution.waiting = None
+                self._resume(execution)
+
+    def _resume(self, execution: Waiter) -> None:
+        if execution.owner is None or execution.run.stopped is not None:
+            return
+        try:
+            arrived = execution.resume()
+        except Exception as error:
+            self.wake(execution.owner, error)
+            return
+        if arrived:
+            execution.owner.inbox.append(execution)
+            self.wake(execution.owner)
+
+    # -- leaving ---------------------------------------------------------------------------------------------------
+
+    def drop(self, keep: Callable[[Run], bool]) -> None:
+        """Forget the rows of runs that are not kept."""
+        for backend, rows in self.rows.items():
+            for row, run in list(rows.items()):
+                if not keep(run):
+                    followers = self.followers.get(row, [])
+                    heir = next((e for r in followers for e in self.waiters.get(r, ()) if keep(e.run)), None)
+                    if heir is not None:
+                        rows[row] = heir.run
+                        continue
+                    del rows[row]
+                    if row.key is not None:
+                        self.answers.pop((id(backend), row.key), None)
+                    backend.release(row)

@@ -1,0 +1,155 @@
+"""Results as plain data: JSON files, pandas, arviz.
+
+The JSON holds no code: values of sites and results are written as JSON where they are JSON, tuples and sets with a
+tag, anything else by its repr (and read back as that string).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from ppl.cost import Cost
+from ppl.errors import ResultError
+from ppl.trace import Node, Trace
+
+if TYPE_CHECKING:
+    from ppl.results import Result
+
+R = TypeVar("R", bound="Result")
+FORMAT = "scale-ppl result 1"
+
+
+def encode(value: Any) -> Any:
+    """A value as JSON data."""
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else {"$float": repr(value)}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        items = [encode(v) for v in value]
+        return items if isinstance(value, list) else {f"${type(value).__name__}": items}
+    if isinstance(value, dict):
+        return {"$dict": [[encode(k), encode(v)] for k, v in value.items()]}
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():
+        return encode(value.item())
+    if hasattr(value, "tolist"):
+        return encode(value.tolist())
+    return {"$repr": repr(value)}
+
+
+_DECODERS: dict[str, Any] = {
+    "$float": float,
+    "$tuple": lambda items: tuple(map(decode, items)),
+    "$set": lambda items: set(map(decode, items)),
+    "$frozenset": lambda items: frozenset(map(decode, items)),
+    "$dict": lambda pairs: {decode(k): decode(v) for k, v in pairs},
+    "$repr": str,
+}
+
+
+def decode(data: Any) -> Any:
+    if isinstance(data, list):
+        return [decode(v) for v in data]
+    if isinstance(data, dict):
+        ((tag, inner),) = data.items()
+        return _DECODERS[tag](inner)
+    return data
+
+
+def _trace_data(trace: Trace) -> dict[str, Any]:
+    return {
+        "value": encode(trace.value),
+        "status": trace.status,
+        "reason": trace.reason,
+        "log_weight": encode(trace.log_weight),
+        "log_total": encode(trace.log_total),
+        "sites": [[n.name, n.index, encode(n.value), encode(n.log_prob)] for n in trace.nodes if n.kind == "sample"],
+        "records": [[n.name, n.index, encode(n.value)] for n in trace.nodes if n.kind == "record"],
+    }
+
+
+def _trace(data: dict[str, Any]) -> Trace:
+    leaf = Node(None, "start", "")
+    for name, index, value, log_prob in data["sites"]:
+        leaf = Node(leaf, "sample", name, index, decode(value), log_prob=decode(log_prob))
+    for name, index, value in data["records"]:
+        leaf = Node(leaf, "record", name, index, decode(value))
+    leaf = Node(leaf, "score", "total", log_weight=decode(data["log_total"]))
+    return Trace(
+        leaf, decode(data["value"]), data["status"], log_weight=decode(data["log_weight"]), reason=data["reason"]
+    )
+
+
+def save(result: Result, path: Path) -> Path:
+    data = {
+        "format": FORMAT,
+        "kind": result.kind,
+        "program": result.program,
+        "engine": result.engine,
+        "engine_source": result.engine_source,
+        "seed": encode(result.seed),
+        "stopped": result.stopped,
+        "no_evidence": result._no_evidence,
+        "warnings": result.warnings,
+        "reasons": dict(result.reasons),
+        "cost": result.cost.as_dict(),
+        "traces": [_trace_data(t) for t in result.traces],
+    }
+    path.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def load(cls: type[R], path: Path) -> R:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ResultError(f"{path} is not a saved result: {error}") from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise ResultError(f"{path} is not a saved result ({FORMAT!r} expected)")
+    if data["kind"] != cls.kind:
+        raise ResultError(f"{path} holds a {data['kind']} result; {cls.__name__}.load reads {cls.kind} results")
+    result = cls(
+        [_trace(t) for t in data["traces"]], engine=data["engine"], program=data["program"], seed=decode(data["seed"]),
+        cost=Cost(**data["cost"]), stopped=data["stopped"], no_evidence=data["no_evidence"],
+    )  # fmt: skip
+    result.warnings = data["warnings"]
+    result.engine_source = data["engine_source"]
+    result.reasons.update(data["reasons"])
+    return result
+
+
+def to_pandas(result: Result) -> Any:
+    import pandas
+
+    rows = [
+        {"value": t.value, "weight": float(w), "log_weight": t.log_weight, **t.choices, **t.records}
+        for t, w in zip(result._finished, result.weights, strict=True)
+    ]
+    return pandas.DataFrame(rows, columns=None if rows else ["value", "weight", "log_weight"])
+
+
+def to_arviz(result: Result) -> Any:
+    import arviz
+
+    traces, weights = result._finished, result.weights
+    if not traces:
+        raise ResultError("an empty posterior has nothing for arviz")
+    picks = np.searchsorted(np.cumsum(weights), (np.arange(len(traces)) + 0.5) / len(traces)).clip(0, len(traces) - 1)
+    columns: dict[str, list[Any]] = {"value": [t.value for t in traces]}
+    for name in traces[0].choices:
+        columns[name] = [t.choices.get(name) for t in traces]
+    numeric = {
+        k: v
+        for k, v in columns.items()
+        if all(isinstance(x, (bool, int, float)) or getattr(x, "shape", None) == () for x in v)
+    }
+    if not numeric:
+        raise ResultError("no site of these traces is numeric; arviz takes numbers only. Use to_pandas().")
+    return arviz.from_dict({"posterior": {k: np.array([[float(v[i]) for i in picks]]) for k, v in numeric.items()}})
