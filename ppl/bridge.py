@@ -20,7 +20,7 @@ from ppl.dist import Distribution
 from ppl.errors import SupportError, WeightError
 
 if TYPE_CHECKING:
-    from ppl.execution import Execution
+    from ppl.continuation import Continuation
 
 
 class TorchDistribution(Distribution):
@@ -153,7 +153,7 @@ def _forwarding_messenger() -> Any:
 
 
 @contextmanager
-def pyro_stack_of(execution: Execution) -> Iterator[None]:
+def pyro_stack_of(execution: Continuation) -> Iterator[None]:
     """Run one stretch of an execution under its own Pyro handlers, and leave everybody else's as they were."""
     from pyro.poutine.runtime import _PYRO_STACK
 

@@ -1,8 +1,6 @@
 """One run of a program: it answers the program's effects, parks where an engine wants to look, and forks.
 
-The trace is the particle; the greenlet the program is suspended on is only a cache. `fork` copies pointers. An
-execution without a greenlet rebuilds it when it is next resumed: the program starts again and its recorded effects
-are answered in place (about 0.1 us each) until the trace is used up. Results are the same with the cache off.
+`fork` copies pointers: the trace is the particle, and the suspended program (`ppl.continuation`) only a cache.
 
 Both kinds of program end up here: Python functions call the primitives of `ppl.effects`, which are these methods; the
 machine of a .scale program calls the methods itself and restarts from its own immutable state instead of replaying.
@@ -10,34 +8,26 @@ machine of a .scale program calls the methods itself and restarts from its own i
 
 from __future__ import annotations
 
-import copy
 import enum
 import math
-import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from greenlet import GreenletExit, getcurrent
+from greenlet import getcurrent
 
-from ppl.current import ProgramGreenlet
+from ppl.boundary import check_weight, isolate
+from ppl.continuation import Continuation, Status
 from ppl.dist import Distribution, as_distribution
-from ppl.errors import CapabilityError, PPLError, ReplayError, SupportError, UsageError, WeightError, end_at_user_line
+from ppl.errors import PPLError, SupportError, UsageError, WeightError
 from ppl.requests import Plan, Request
-from ppl.reward import Reward
 from ppl.streams import Key, derive
-from ppl.trace import NO_COUNTERS, Counters, Node, Trace, address, backwards, replay_path
+from ppl.trace import NO_COUNTERS, Counters, Node, Trace, address, backwards
 
 if TYPE_CHECKING:
     from ppl.run import Run
 
 NEG_INF = -math.inf
-_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-OURS = tuple(os.path.join(_ROOT, room) + os.sep for room in ("ppl", "inference", "backends", "grammar", "cli"))
-_ALWAYS_RAISED = (UsageError, ReplayError, CapabilityError)
-_ATOMS = frozenset({str, int, float, bool, bytes, type(None), Reward})
 
 
 class Stop(enum.Enum):
@@ -47,12 +37,6 @@ class Stop(enum.Enum):
     BARRIER = "barrier"  # to the next point at which weights may be compared
     CHOICE = "choice"  # also to any choice among finitely many values, which an engine may enumerate
     ANY = "any"  # to the next choice of any kind
-
-
-class Status(enum.Enum):
-    RUNNING = "running"
-    FINISHED = "finished"
-    DEAD = "dead"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +72,7 @@ class Done:
     value: Any = None
 
 
-class _Dead(BaseException):
-    """Unwinds a program whose execution has weight zero. Not an Exception: user code should not catch it."""
-
-
-def isolate(value: Any) -> Any:
-    """A copy that one execution cannot use to touch another's; immutable values as they are."""
-    return value if type(value) in _ATOMS else copy.deepcopy(value)
-
-
-class Execution:
+class Execution(Continuation):
     """A run in progress. Engines hold these as particles and nodes.
 
     leaf        its trace so far; `trace()` gives the public view
@@ -106,27 +81,23 @@ class Execution:
     rank        log_weight + the heuristic at the barrier it stands at (0 when finished)
     choice      the choice it is parked at, or None
     heuristic   the estimate given in the block that led here, or None
+    pending     a weight was met since the last barrier
+    key, forks  its lineage, and how many forks were made of it
     """
 
     __slots__ = (
-        "run", "id", "parent_id", "key", "rng", "forks", "leaf", "counters", "status", "value", "reason", "error",
-        "offset", "policy", "stop", "until", "barriers", "choice", "forced", "pending", "heuristic", "state",
-        "owner", "waiting", "_block_heuristic", "_passing", "_greenlet", "_replay", "_cursor", "_pyro", "__weakref__",
+        "id", "parent_id", "key", "rng", "forks", "counters", "offset", "policy", "stop", "until", "barriers",
+        "choice", "forced", "_block_heuristic", "_passing",
     )  # fmt: skip
 
     def __init__(self, run: Run, key: Key, policy: Policy | None = None) -> None:
-        self.run = run
+        super().__init__(run)
         self.id = run.next_id()
         self.parent_id: int | None = None
         self.key = key
         self.rng: Any = None  # draws come from here instead of the keyed streams, where an operation was handed one
         self.forks = 0
-        self.leaf = Node(None, "start", "")
         self.counters: Counters = NO_COUNTERS
-        self.status = Status.RUNNING
-        self.value: Any = None
-        self.reason: str | None = None
-        self.error: BaseException | None = None
         self.offset = 0.0
         self.policy = policy
         self.stop = Stop.END
@@ -134,17 +105,8 @@ class Execution:
         self.barriers = 0
         self.choice: Choice | None = None
         self.forced: Forced | None = None
-        self.pending = False
-        self.heuristic: float | None = None
-        self.state: Any = None
-        self.owner: Any = None
-        self.waiting: Plan[Any] | None = None
         self._block_heuristic: float | None = None
         self._passing = False
-        self._greenlet: ProgramGreenlet | None = None
-        self._replay: list[Node] | None = None
-        self._cursor = 0
-        self._pyro: list[Any] | None = None
 
     # -- what engines read ---------------------------------------------------------------------------------------
 
@@ -187,20 +149,10 @@ class Execution:
         child = Execution(self.run, derive(self.key, "fork", self.forks), self.policy)
         self.forks += 1
         child.parent_id = self.id
-        for name in (
-            "leaf",
-            "counters",
-            "status",
-            "value",
-            "reason",
-            "error",
-            "offset",
-            "barriers",
-            "pending",
-            "choice",
-        ):
-            setattr(child, name, getattr(self, name))
-        child.heuristic, child.state = self.heuristic, self.state
+        child.leaf, child.counters, child.state = self.leaf, self.counters, self.state
+        child.status, child.value, child.reason, child.error = self.status, self.value, self.reason, self.error
+        child.offset, child.barriers, child.pending = self.offset, self.barriers, self.pending
+        child.choice, child.heuristic = self.choice, self.heuristic
         child._block_heuristic, child._passing = self._block_heuristic, self._passing
         return child
 
@@ -209,14 +161,6 @@ class Execution:
         child = self.fork()
         child.forced = Forced(value, 0.0, log_prob)
         return child
-
-    def adopt(self, parent: Execution) -> None:
-        """Take over the parent's live continuation: the first child need not replay, if the parent is done with it."""
-        if parent._greenlet is not None and parent.state is None and parent.leaf is self.leaf:
-            self._greenlet, parent._greenlet = parent._greenlet, None
-            self._greenlet.execution = self
-            self._replay, self._pyro, parent._pyro = None, parent._pyro, None
-            self.run.live.move(parent, self)
 
     def move_to(self, trace: Trace) -> None:
         """Stand where another trace stands: at its end, or at the barrier its leaf marks."""
@@ -228,108 +172,6 @@ class Execution:
         self.barriers = sum(node.kind == "barrier" for node in backwards(trace.leaf))
         self.pending, self._block_heuristic, self.choice = False, None, None
         self._passing = at_barrier
-
-    # -- running -------------------------------------------------------------------------------------------------
-
-    def resume(self) -> bool:
-        """Run on. True when it has reached its stop (or its end, or died), False when it waits for requests."""
-        program_greenlet = self._greenlet
-        if program_greenlet is None:
-            program_greenlet = self._materialise()
-        else:
-            program_greenlet.parent = getcurrent()
-            self.run.live.take(self)
-        if "pyro" in sys.modules:
-            from ppl.bridge import pyro_stack_of
-
-            with pyro_stack_of(self):
-                program_greenlet.switch()
-        else:
-            program_greenlet.switch()
-        if self.waiting is not None:
-            return False
-        if self.status is not Status.RUNNING:
-            self._greenlet = None
-            if self.error is not None and (self.run.on_error == "raise" or isinstance(self.error, _ALWAYS_RAISED)):
-                raise self.error
-        else:
-            self.run.live.keep(self)
-        return True
-
-    def _materialise(self) -> ProgramGreenlet:
-        self._replay = None
-        if self.state is None and self.leaf.parent is not None:
-            self._replay = replay_path(self.leaf) or None
-        self._cursor = 0
-        program_greenlet = ProgramGreenlet(self._main)
-        program_greenlet.execution = self
-        self._greenlet = program_greenlet
-        return program_greenlet
-
-    @staticmethod
-    def _main() -> None:
-        """The greenlet's body. It looks its execution up, since a fork may have taken the greenlet over."""
-        here: Any = getcurrent()
-        execution: Execution = here.execution
-        run = execution.run
-        error: Exception | None = None
-        value: Any = None
-        try:
-            value = run.program.body(execution, run.args, run.kwargs)
-            here.execution._end_of_replay()
-        except (_Dead, GreenletExit):
-            return
-        except Exception as raised:
-            error = raised
-        here.execution._conclude(value, error)
-
-    def _conclude(self, value: Any, error: Exception | None) -> None:
-        if error is not None:
-            if isinstance(error, PPLError):
-                end_at_user_line(error, OURS)
-            self.error = error
-            self.status, self.reason = Status.DEAD, f"{type(error).__name__}: {error}{_where(error.__traceback__)}"
-            return
-        if self.pending:
-            self._mark_barrier()
-        self.heuristic = None
-        self.status, self.value = Status.FINISHED, value
-
-    def _end_of_replay(self) -> None:
-        if self._replay is not None:
-            expected = self._replay[self._cursor]
-            raise _diverged(f"{expected.kind} {expected.address!r}", "the end of the program")
-
-    def _park(self) -> None:
-        here: Any = getcurrent()
-        if type(here) is not ProgramGreenlet or here.execution is not self:
-            raise UsageError(
-                "a program's primitives were called from another thread or greenlet than the program's own"
-            )
-        here.parent.switch()
-
-    def _replayed(self, kind: str, name: str) -> Node:
-        """The recorded effect that answers this one."""
-        assert self._replay is not None
-        node = self._replay[self._cursor]
-        if node.kind != kind or node.name != name:
-            raise _diverged(f"{node.kind} {node.address!r}", f"{kind} {name!r}")
-        self._cursor += 1
-        if self._cursor == len(self._replay):
-            self._replay = None
-        return node
-
-    def die(self, reason: str) -> None:
-        """End this execution with weight zero."""
-        self.status, self.reason = Status.DEAD, reason + _user_line()
-        raise _Dead
-
-    def wait(self, plan: Plan[Any]) -> Any:
-        """Submit a plan's requests, park until they are answered, and conclude it."""
-        if self.run.submit(self, plan.requests):
-            self.waiting = plan
-            self._park()
-        return plan.conclude()
 
     # -- effects -------------------------------------------------------------------------------------------------
 
@@ -543,60 +385,3 @@ class Execution:
             me.leaf = Node(me.leaf, kind, "", value=state, counters=me.counters, skip=enter)
             if kind == "return":
                 return isolate(state)
-
-
-def check_weight(primitive: str, name: str, weight: Any) -> float:
-    """A log weight as a float: finite or -inf; anything else is an error that names the site."""
-    if type(weight) is not float:
-        if isinstance(weight, Reward):
-            raise WeightError(
-                f"{primitive}({name!r}): a Reward is not a log weight. Write reward.log() to weight by p, reward.logit() to"
-                " weight by the odds p / (1 - p), or float(reward) to weight by exp(p): three different posteriors."
-            )
-        if isinstance(weight, bool) or not hasattr(weight, "__float__"):
-            raise WeightError(
-                f"{primitive}({name!r}): expected a log weight (a number), found {type(weight).__name__}: {weight!r}."
-            )
-        shape = getattr(weight, "shape", ())
-        if tuple(shape) != ():
-            raise WeightError(
-                f"{primitive}({name!r}): expected one number, found an array of shape {tuple(shape)}. Sum it or pick one."
-            )
-        weight = float(weight)
-    if weight != weight:
-        raise WeightError(
-            f"{primitive}({name!r}): the log weight is NaN. Weights must be finite, or -inf for weight zero."
-        )
-    if weight == math.inf:
-        raise WeightError(
-            f"{primitive}({name!r}): the log weight is +inf. Weights must be finite, or -inf for weight zero."
-        )
-    return float(weight)
-
-
-def _diverged(expected: str, came: str) -> ReplayError:
-    return ReplayError(
-        f"the program took another path when it was replayed: expected {expected}, came {came}. Between two runs only recorded"
-        " values may differ: draw randomness with sample(...), and read clocks, files and changing globals through call(fn)."
-    )
-
-
-def _user_line() -> str:
-    frame: Any = sys._getframe(2)
-    while frame is not None and frame.f_code.co_filename.startswith(OURS):
-        frame = frame.f_back
-    return "" if frame is None else f" ({os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno})"
-
-
-def _where(traceback: TracebackType | None) -> str:
-    last = None
-    while traceback is not None:
-        if not traceback.tb_frame.f_code.co_filename.startswith(OURS):
-            last = traceback
-        traceback = traceback.tb_next
-    return "" if last is None else f" ({os.path.basename(last.tb_frame.f_code.co_filename)}:{last.tb_lineno})"
-
-
-__all__ = [
-    "Choice", "Done", "Execution", "Forced", "Policy", "Status", "Stop", "check_weight", "isolate",
-]  # fmt: skip

@@ -9,10 +9,12 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ppl.boundary import isolate
+from ppl.continuation import OURS
 from ppl.cost import limit as limit_of
 from ppl.current import execution_here
 from ppl.errors import AllDead, OptionError, PPLError, UsageError, end_at_user_line
-from ppl.execution import OURS, Execution, Stop, isolate
+from ppl.execution import Execution, Stop
 from ppl.requests import Request
 from ppl.run import Run, begin, begin_nested
 from ppl.scheduler import Scheduler, Task

@@ -16,17 +16,17 @@ It runs as a task of the scheduler, so `advance` may wait without holding up oth
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import greenlet
 
+from ppl.continuation import LIVE, LiveCache, Status
 from ppl.cost import Cost, limit
-from ppl.execution import Execution, Policy, Status, Stop
+from ppl.execution import Execution, Policy, Stop
 from ppl.requests import Backend, Request
-from ppl.scheduler import Query, Scheduler, Stopped, Task
+from ppl.scheduler import Query, Scheduler, Stopped, Task, Waiter
 from ppl.streams import Key, LastingStream, StreamSource, derive
 from ppl.trace import Trace
 
@@ -35,29 +35,6 @@ if TYPE_CHECKING:
     from ppl.results import Posterior, Result, SearchResult
 
 T = TypeVar("T")
-LIVE = 4096  # suspended continuations kept by default
-
-
-class LiveCache:
-    """The suspended greenlets of a run, least recently parked first; beyond the bound they are rebuilt by replay."""
-
-    def __init__(self, bound: int) -> None:
-        self.bound = bound
-        self._parked: OrderedDict[Execution, None] = OrderedDict()
-
-    def keep(self, execution: Execution) -> None:
-        self._parked[execution] = None
-        if len(self._parked) > self.bound:
-            oldest, _ = self._parked.popitem(last=False)
-            oldest._greenlet = None
-
-    def take(self, execution: Execution) -> None:
-        self._parked.pop(execution, None)
-
-    def move(self, parent: Execution, child: Execution) -> None:
-        if parent in self._parked:
-            del self._parked[parent]
-            self._parked[child] = None
 
 
 class _EngineWaits:
@@ -323,7 +300,7 @@ class Run:
         ranked = sorted(executions, key=lambda e: (not e.finished, -e.log_weight))
         return SearchResult.of_run(self, [e.trace() for e in ranked])
 
-    def submit(self, execution: Execution, requests: Sequence[Request]) -> bool:
+    def submit(self, execution: Waiter, requests: Sequence[Request]) -> bool:
         return self.scheduler.submit(execution, requests)
 
     def search(self) -> Result:

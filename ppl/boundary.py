@@ -1,0 +1,46 @@
+"""What goes into programs and comes out: log weights are checked, values are kept apart between executions."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+from ppl.errors import WeightError
+from ppl.reward import Reward
+
+_ATOMS = frozenset({str, int, float, bool, bytes, type(None), Reward})
+
+
+def isolate(value: Any) -> Any:
+    """A copy that one execution cannot use to touch another's; immutable values as they are."""
+    return value if type(value) in _ATOMS else copy.deepcopy(value)
+
+
+def check_weight(primitive: str, name: str, weight: Any) -> float:
+    """A log weight as a float: finite or -inf; anything else is an error that names the site."""
+    if type(weight) is not float:
+        if isinstance(weight, Reward):
+            raise WeightError(
+                f"{primitive}({name!r}): a Reward is not a log weight. Write reward.log() to weight by p, reward.logit() to"
+                " weight by the odds p / (1 - p), or float(reward) to weight by exp(p): three different posteriors."
+            )
+        if isinstance(weight, bool) or not hasattr(weight, "__float__"):
+            raise WeightError(
+                f"{primitive}({name!r}): expected a log weight (a number), found {type(weight).__name__}: {weight!r}."
+            )
+        shape = getattr(weight, "shape", ())
+        if tuple(shape) != ():
+            raise WeightError(
+                f"{primitive}({name!r}): expected one number, found an array of shape {tuple(shape)}. Sum it or pick one."
+            )
+        weight = float(weight)
+    if weight != weight:
+        raise WeightError(
+            f"{primitive}({name!r}): the log weight is NaN. Weights must be finite, or -inf for weight zero."
+        )
+    if weight == math.inf:
+        raise WeightError(
+            f"{primitive}({name!r}): the log weight is +inf. Weights must be finite, or -inf for weight zero."
+        )
+    return float(weight)

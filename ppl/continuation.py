@@ -1,0 +1,231 @@
+"""A suspended program: the greenlet it runs on, and how to rebuild it.
+
+The trace is the particle; the greenlet is only a cache. Without one, the program starts again and its recorded
+effects are answered in place (about 0.1 us each) until the trace is used up. Every effect is counted on replay, and a
+program that takes another path is an error. Results are the same with the cache off.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import sys
+from collections import OrderedDict
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from greenlet import GreenletExit, getcurrent
+
+from ppl.current import ProgramGreenlet
+from ppl.errors import CapabilityError, PPLError, ReplayError, UsageError, end_at_user_line
+from ppl.requests import Plan
+from ppl.trace import Node, replay_path
+
+if TYPE_CHECKING:
+    from ppl.run import Run
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+OURS = tuple(os.path.join(_ROOT, room) + os.sep for room in ("ppl", "inference", "backends", "grammar", "cli"))
+LIVE = 4096  # suspended continuations a run keeps by default
+_ALWAYS_RAISED = (UsageError, ReplayError, CapabilityError)
+
+
+class Status(enum.Enum):
+    RUNNING = "running"
+    FINISHED = "finished"
+    DEAD = "dead"
+
+
+class Dead(BaseException):
+    """Unwinds a program whose execution has weight zero. Not an Exception: user code should not catch it."""
+
+
+class Continuation:
+    """One run's program, suspended or running. `Execution` adds what its effects mean.
+
+    status   running (parked somewhere), finished or dead; `value` of a finished one, `reason` of a dead one
+    leaf     the trace so far, from which the greenlet can be rebuilt
+    state    a .scale machine's own immutable state; such a program restarts from it and needs no replay
+    owner    the engine task that advanced it
+    waiting  the plan whose requests it is parked at, or None
+    """
+
+    __slots__ = (
+        "run", "leaf", "status", "value", "reason", "error", "state", "owner", "waiting", "pending", "heuristic",
+        "_greenlet", "_replay", "_cursor", "_pyro", "__weakref__",
+    )  # fmt: skip
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.leaf = Node(None, "start", "")
+        self.status = Status.RUNNING
+        self.value: Any = None
+        self.reason: str | None = None
+        self.error: BaseException | None = None
+        self.state: Any = None
+        self.owner: Any = None
+        self.waiting: Plan[Any] | None = None
+        self.pending = False
+        self.heuristic: float | None = None
+        self._greenlet: ProgramGreenlet | None = None
+        self._replay: list[Node] | None = None
+        self._cursor = 0
+        self._pyro: list[Any] | None = None
+
+    def resume(self) -> bool:
+        """Run on. True when it has reached its stop (or its end, or died), False when it waits for requests."""
+        program_greenlet = self._greenlet
+        if program_greenlet is None:
+            program_greenlet = self._materialise()
+        else:
+            program_greenlet.parent = getcurrent()
+            self.run.live.take(self)
+        if "pyro" in sys.modules:
+            from ppl.bridge import pyro_stack_of
+
+            with pyro_stack_of(self):
+                program_greenlet.switch()
+        else:
+            program_greenlet.switch()
+        if self.waiting is not None:
+            return False
+        if self.status is not Status.RUNNING:
+            self._greenlet = None
+            if self.error is not None and (self.run.on_error == "raise" or isinstance(self.error, _ALWAYS_RAISED)):
+                raise self.error
+        else:
+            self.run.live.keep(self)
+        return True
+
+    def _materialise(self) -> ProgramGreenlet:
+        self._replay = None
+        if self.state is None and self.leaf.parent is not None:
+            self._replay = replay_path(self.leaf) or None
+        self._cursor = 0
+        program_greenlet = ProgramGreenlet(self._main)
+        program_greenlet.execution = self  # type: ignore[assignment]
+        self._greenlet = program_greenlet
+        return program_greenlet
+
+    @staticmethod
+    def _main() -> None:
+        """The greenlet's body. It looks its execution up, since a fork may have taken the greenlet over."""
+        here: Any = getcurrent()
+        execution = here.execution
+        run = execution.run
+        error: Exception | None = None
+        value: Any = None
+        try:
+            value = run.program.body(execution, run.args, run.kwargs)
+            here.execution._end_of_replay()
+        except (Dead, GreenletExit):
+            return
+        except Exception as raised:
+            error = raised
+        here.execution._conclude(value, error)
+
+    def _conclude(self, value: Any, error: Exception | None) -> None:
+        if self.status is Status.DEAD:
+            return
+        if error is not None:
+            if isinstance(error, PPLError):
+                end_at_user_line(error, OURS)
+            self.error = error
+            self.status, self.reason = Status.DEAD, f"{type(error).__name__}: {error}{_where(error.__traceback__)}"
+            return
+        if self.pending:
+            self._mark_barrier()
+        self.heuristic = None
+        self.status, self.value = Status.FINISHED, value
+
+    def _end_of_replay(self) -> None:
+        if self._replay is not None:
+            expected = self._replay[self._cursor]
+            raise diverged(f"{expected.kind} {expected.address!r}", "the end of the program")
+
+    def _park(self) -> None:
+        here: Any = getcurrent()
+        if type(here) is not ProgramGreenlet or here.execution is not self:
+            raise UsageError(
+                "a program's primitives were called from another thread or greenlet than the program's own"
+            )
+        here.parent.switch()
+
+    def _replayed(self, kind: str, name: str) -> Node:
+        """The recorded effect that answers this one."""
+        assert self._replay is not None
+        node = self._replay[self._cursor]
+        if node.kind != kind or node.name != name:
+            raise diverged(f"{node.kind} {node.address!r}", f"{kind} {name!r}")
+        self._cursor += 1
+        if self._cursor == len(self._replay):
+            self._replay = None
+        return node
+
+    def die(self, reason: str) -> None:
+        """End this execution with weight zero."""
+        self.status, self.reason = Status.DEAD, reason + user_line()
+        raise Dead
+
+    def wait(self, plan: Plan[Any]) -> Any:
+        """Submit a plan's requests, park until they are answered, and conclude it."""
+        if self.run.submit(self, plan.requests):
+            self.waiting = plan
+            self._park()
+        return plan.conclude()
+
+    def adopt(self, parent: Continuation) -> None:
+        """Take over the parent's live continuation: the first child need not replay, if the parent is done with it."""
+        if parent._greenlet is not None and parent.state is None and parent.leaf is self.leaf:
+            self._greenlet, parent._greenlet = parent._greenlet, None
+            self._greenlet.execution = self  # type: ignore[assignment]
+            self._replay, self._pyro, parent._pyro = None, parent._pyro, None
+            self.run.live.move(parent, self)
+
+    def _mark_barrier(self) -> None:
+        raise NotImplementedError
+
+
+class LiveCache:
+    """The suspended greenlets of a run, least recently parked first; beyond the bound they are rebuilt by replay."""
+
+    def __init__(self, bound: int) -> None:
+        self.bound = bound
+        self._parked: OrderedDict[Continuation, None] = OrderedDict()
+
+    def keep(self, continuation: Continuation) -> None:
+        self._parked[continuation] = None
+        if len(self._parked) > self.bound:
+            oldest, _ = self._parked.popitem(last=False)
+            oldest._greenlet = None
+
+    def take(self, continuation: Continuation) -> None:
+        self._parked.pop(continuation, None)
+
+    def move(self, parent: Continuation, child: Continuation) -> None:
+        if parent in self._parked:
+            del self._parked[parent]
+            self._parked[child] = None
+
+
+def diverged(expected: str, came: str) -> ReplayError:
+    return ReplayError(
+        f"the program took another path when it was replayed: expected {expected}, came {came}. Between two runs only recorded"
+        " values may differ: draw randomness with sample(...), and read clocks, files and changing globals through call(fn)."
+    )
+
+
+def user_line() -> str:
+    frame: Any = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename.startswith(OURS):
+        frame = frame.f_back
+    return "" if frame is None else f" ({os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno})"
+
+
+def _where(traceback: TracebackType | None) -> str:
+    last = None
+    while traceback is not None:
+        if not traceback.tb_frame.f_code.co_filename.startswith(OURS):
+            last = traceback
+        traceback = traceback.tb_next
+    return "" if last is None else f" ({os.path.basename(last.tb_frame.f_code.co_filename)}:{last.tb_lineno})"
