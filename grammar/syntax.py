@@ -626,7 +626,7 @@ class Module(Node):
 
 def children(node: Node) -> Iterator[Node]:
     """The nodes directly below `node`, in field order."""
-    for name in _field_names(node):
+    for name in field_names(node):
         value = getattr(node, name)
         if isinstance(value, Node):
             yield value
@@ -651,7 +651,7 @@ def same_tree(left: object, right: object) -> bool:
         if type(a) is not type(b):
             return False
         if isinstance(a, Node):
-            pending.extend((getattr(a, name), getattr(b, name)) for name in _field_names(a))
+            pending.extend((getattr(a, name), getattr(b, name)) for name in field_names(a))
         elif isinstance(a, tuple) and isinstance(b, tuple):
             if len(a) != len(b):
                 return False
@@ -661,7 +661,8 @@ def same_tree(left: object, right: object) -> bool:
     return True
 
 
-def _field_names(node: Node) -> tuple[str, ...]:
+def field_names(node: Node) -> tuple[str, ...]:
+    """The names of a node's fields, without its span."""
     kind = type(node)
     if kind not in _FIELDS:
         _FIELDS[kind] = tuple(f.name for f in fields(kind) if f.name != "span")

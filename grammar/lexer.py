@@ -1,0 +1,442 @@
+"""Text -> tokens: where statements end, what is inside a string, which words are keywords here, and balanced brackets.
+
+The lexer never fails. What is not of the language is reported, and stands in the token stream as what was meant
+(`&&` as `and`, `'x'` as `"x"`), so that one mistake gives one message and the rest of the file is still read. Brackets
+reach the parser balanced: a missing one is reported at its partner and supplied (an index in `Lexed.supplied`), a
+superfluous one is reported and left out. All of it takes time linear in the length of the text.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from lark import Token
+
+from grammar.diagnostics import Diagnostic, Note, Source, diagnostic
+from grammar.tokens import keywords, scanner
+
+MAX_BRACKETS = 100
+"""The deepest nesting of brackets, blocks and strings."""
+
+CLOSERS = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE", "HOLE": "HOLE_END", "QUOTE": "QUOTE_END"}
+SPELLED = {"RPAR": ")", "RSQB": "]", "RBRACE": "}", "HOLE_END": "}"}
+
+ENDS_OPERAND = {
+    "NAME", "NUMBER", "REGEX", "RAW", "QUOTE_END", "RPAR", "RSQB", "RBRACE", "HOLE_END", "TRUE", "FALSE", "NONE", "QUESTION",
+}  # fmt: skip
+GOES_ON = {
+    "LPAR", "LSQB", "LBRACE", "HOLE", "COMMA", "AUGMENT", "EQUAL", "COMPARE", "SIGN", "TIMES", "POWER", "OR", "AND", "NOT", "IN",
+    "IS", "FROM", "USING", "SAMPLE", "COLON", "BAR", "ARROW", "FATARROW", "IF", "ELSE", "THEN", "DOT",
+}  # fmt: skip
+"""After these a statement goes on in the next line."""
+
+DECLARATIONS = {"scale", "import", "model", "reward", "pure", "impure", "extern", "type", "const", "program", "infer", "limit", "test"}  # fmt: skip
+TEST_WORDS = {"given", "reply", "expect"}
+AFTER = {"as": "IMPORT", "of": "TEST", "then": "INFER", "max": "WHILE"}
+"""Soft keywords: only behind a value in a line that starts with ..."""
+
+CONTINUATION = re.compile(r"[}|]|&&|(?:else|elif|using|from|then|or|and)\b")
+STATEMENT = re.compile(
+    r"(?:let|score|observe|require|heuristic|checkpoint|record|return|while|break|continue|pass)\b"
+)
+DECLARATION = re.compile(
+    r"(?:scale|import|model|reward|(?:im)?pure|extern|type|const|fn|program|infer|limit|test)[ \t]+"
+    r"(?!(?:if|else|for|in|is|and|or|not|with|from|using|then)\b)[\w\"]"
+)
+
+CALLED = re.compile(r"[ \t]+\w+[ \t]*\(")
+WORD = re.compile(r"\w+")
+INLINE_CHARS = re.compile(r'(?:[^"\\$\n]|\\[^\n]|\\|\$(?!\{))++')
+BLOCK_CHARS = re.compile(r'(?:[^"\\$]|\\.|\\|\$(?!\{)|"(?!""))++', re.DOTALL)
+
+OPERATORS = {"&&": "and", "&": "and", "||": "or", "!": "not", "===": "==", "!==": "!=", "<>": "!=", "^": "**", ":=": "=", "~": "="}  # fmt: skip
+OPERATOR_TYPES = {"and": "AND", "or": "OR", "not": "NOT", "**": "POWER", "=": "EQUAL", "==": "COMPARE", "!=": "COMPARE"}
+CONSTANTS = {"True": "true", "False": "false", "None": "none", "null": "none", "nil": "none", "undefined": "none"}
+ELSE_IF = {"elif", "elsif", "elseif"}
+FUNCTION = {"def", "function", "func", "fun"}
+ODD_CHARACTERS = {
+    "\\": "a line goes on by itself inside brackets and after an operator; '\\' stands only in strings",
+    "$": "'$' stands only in strings: \"${name}\"",
+    "`": "strings stand between double quotes: \"...\"",
+    "\u00a0": "this is a non-breaking space; type an ordinary one",
+}
+
+
+@dataclass
+class Lexed:
+    """The tokens of a file. `depths[i]` is the number of brackets open before token i, `inside[i]` the index of the
+    innermost of them (-1: none);
+    `brace_kinds` says of each LBRACE, by its index, what it opens: block, type, test, chat, update or dict."""
+
+    tokens: list[Token] = field(default_factory=list)
+    inside: list[int] = field(default_factory=list)
+    depths: list[int] = field(default_factory=list)
+    brace_kinds: dict[int, str] = field(default_factory=dict)
+    comments: list[Token] = field(default_factory=list)
+    supplied: set[int] = field(default_factory=set)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+
+def tokenize(source: Source) -> Lexed:
+    lexer = _Lexer(source)
+    lexer.run()
+    return lexer.lexed
+
+
+class _Lexer:
+    def __init__(self, source: Source) -> None:
+        self.source, self.text = source, source.text
+        self.lexed = Lexed()
+        self.position, self.line, self.line_start = 0, 1, 0
+        self.open: list[int] = []  # the indices of the open brackets' tokens
+        self.head = ""  # the type of the token that the current statement starts with
+        self.pending: tuple[int, int, int] | None = None  # offset, line, column of a newline not yet judged
+        self.suspects: list[int] = []  # braces whose closing one is indented otherwise
+
+    # ------------------------------------------------------------------------------------------------ the loop
+
+    def run(self) -> None:
+        lone = re.search(r"\r(?!\n)", self.text)
+        if lone:
+            self.report("E009", lone.start(), lone.end(), what="a carriage return without a line feed",
+                        mend="end lines with \\n or \\r\\n")  # fmt: skip
+        scan = scanner().match
+        while self.position < len(self.text):
+            if self.open and self.opener() == "QUOTE":
+                self.lex_text()
+                continue
+            match = scan(self.text, self.position)
+            assert match and match.lastgroup  # OTHER takes any character
+            start, self.position = match.span()
+            self.code(match.lastgroup, match.group(), start)
+        self.finish()
+
+    def code(self, kind: str, value: str, start: int) -> None:
+        if kind == "NEWLINE":
+            self.newline(start)
+        elif kind == "COMMENT":
+            self.lexed.comments.append(self.token(kind, start, self.position))
+        elif kind != "BLANK":
+            if self.pending:
+                self.judge_newline(start)
+            handler = getattr(self, "on_" + kind.lower(), None)
+            if handler:
+                handler(value, start)
+            else:
+                self.emit(kind, start)
+
+    def finish(self) -> None:
+        if self.open:
+            self.close_all(len(self.text), Note("the file ends before it is closed"))
+        if self.previous() not in ("NEWLINE", ""):
+            self.emit("NEWLINE", self.lexed.tokens[-1].end_pos or 0, 0)
+
+    # ------------------------------------------------------------------------------------------------ emitting
+
+    def token(self, kind: str, start: int, end: int) -> Token:
+        column = start - self.line_start + 1
+        return Token(kind, self.text[start:end], start, self.line, column, end_pos=end)
+
+    def emit(self, kind: str, start: int, width: int | None = None) -> None:
+        """Add a token that ends at the current position, or has the given width."""
+        if self.at_start():
+            self.head = kind
+        token = self.token(kind, start, self.position if width is None else start + width)
+        self.append(token)
+        breaks = token.count("\n")
+        if breaks:
+            self.line += breaks
+            self.line_start = start + token.rindex("\n") + 1
+
+    def append(self, token: Token) -> None:
+        self.lexed.tokens.append(token)
+        self.lexed.inside.append(self.open[-1] if self.open else -1)
+        self.lexed.depths.append(len(self.open))
+
+    def supply(self, kind: str, at: int) -> None:
+        self.lexed.supplied.add(len(self.lexed.tokens))
+        self.emit(kind, at, 0)
+
+    def replace(self, kind: str, value: str, start: int) -> None:
+        """Emit what was meant instead of what stands there."""
+        self.emit(kind, start)
+        self.lexed.tokens[-1] = self.lexed.tokens[-1].update(value=value)
+
+    def report(self, code: str, start: int, end: int, *, notes: tuple[Note, ...] = (), **words: object) -> None:
+        span = self.source.span(start, end)
+        self.lexed.diagnostics.append(diagnostic(code, self.source, span, notes=notes, **words))
+
+    def previous(self, back: int = 1) -> str:
+        return self.lexed.tokens[-back].type if len(self.lexed.tokens) >= back else ""
+
+    def opener(self) -> str:
+        return self.lexed.tokens[self.open[-1]].type if self.open else ""
+
+    def at_start(self) -> bool:
+        """Whether the next token starts a statement, a declaration or a line of a block."""
+        kind = self.previous()
+        return kind in ("", "NEWLINE") or (kind == "LBRACE" and not self.free())
+
+    def free(self) -> bool:
+        """Whether newlines mean nothing here: inside ( ), [ ], a hole, a dict or an update."""
+        if not self.open:
+            return False
+        return self.opener() != "LBRACE" or self.lexed.brace_kinds[self.open[-1]] in ("dict", "update")
+
+    # ------------------------------------------------------------------------------------------------ newlines
+
+    def newline(self, start: int) -> None:
+        if any(self.lexed.tokens[index] == '"' for index in self.open):
+            self.unclosed_text(self.text_depth(), start)
+        if self.pending is None and self.previous() not in ("", "NEWLINE"):
+            end = self.lexed.tokens[-1].end_pos or 0
+            self.pending = (end, self.line, end - self.line_start + 1)
+        self.line, self.line_start = self.line + 1, start + 1
+
+    def judge_newline(self, start: int) -> None:
+        """Now that the next line begins: does the newline before it end the statement?"""
+        assert self.pending
+        (end, line, column), self.pending = self.pending, None
+        new_statement = STATEMENT.match(self.text, start)
+        if self.open and not any(self.lexed.tokens[i].type == "QUOTE" for i in self.open):
+            if start == self.line_start and DECLARATION.match(self.text, start):
+                self.close_all(end, Note("a new declaration starts before it is closed", self.source.span(start, start + 1)))
+            elif new_statement and self.free():
+                self.close_until_block(end, start)
+        goes_on = self.free() or CONTINUATION.match(self.text, start)
+        if not goes_on and not self.at_start() and (new_statement or self.previous() not in GOES_ON):
+            self.append(Token("NEWLINE", "", end, line, column, end_pos=end))
+
+    # ------------------------------------------------------------------------------------------------ brackets
+
+    def push(self, kind: str, start: int) -> None:
+        self.emit(kind, start)
+        self.open.append(len(self.lexed.tokens) - 1)
+        if len(self.open) > MAX_BRACKETS:
+            self.report("E007", start, self.position)
+            while self.open:
+                self.supply(CLOSERS[self.lexed.tokens[self.open.pop()].type], self.position)
+            self.position = len(self.text)
+
+    def on_lpar(self, value: str, start: int) -> None:
+        self.push("LPAR", start)
+
+    def on_lsqb(self, value: str, start: int) -> None:
+        self.push("LSQB", start)
+
+    def on_quote(self, value: str, start: int) -> None:
+        self.push("QUOTE", start)
+
+    def on_lbrace(self, value: str, start: int) -> None:
+        self.lexed.brace_kinds[len(self.lexed.tokens)] = self.brace_kind()
+        self.push("LBRACE", start)
+
+    def brace_kind(self) -> str:
+        previous = self.previous()
+        if previous == "CHAT" and self.previous(2) not in ("ARROW", "IS", "BAR"):
+            return "chat"
+        if previous == "WITH":
+            return "update"
+        if not self.open and self.head in ("TEST", "TYPE"):
+            return self.head.lower()
+        return "block" if previous in ENDS_OPERAND or previous in ("ELSE", "CHAT", "NEWLINE", "") else "dict"
+
+    def on_rpar(self, value: str, start: int) -> None:
+        self.close("RPAR", start)
+
+    def on_rsqb(self, value: str, start: int) -> None:
+        self.close("RSQB", start)
+
+    def on_rbrace(self, value: str, start: int) -> None:
+        self.close("RBRACE", start)
+
+    def close(self, closer: str, start: int) -> None:
+        depth = self.partner(closer)
+        if depth is None:
+            mend = "remove it, or check the brackets before it"
+            if self.open:
+                opener = self.lexed.tokens[self.open[-1]]
+                mend = f"'{opener}' of line {opener.line} is open here: write '{SPELLED[CLOSERS[opener.type]]}' or remove it"
+            self.report("E023", start, self.position, found=f"'{SPELLED[closer]}'", mend=mend)
+            return
+        if depth < len(self.open) - 1:
+            self.unclosed(self.open[-1], Note(f"'{SPELLED[closer]}' comes first", self.source.span(start, start + 1)))
+            while depth < len(self.open) - 1:
+                self.supply(CLOSERS[self.lexed.tokens[self.open.pop()].type], start)
+        self.suspect(start)
+        self.emit(CLOSERS[self.opener()], start)
+        self.open.pop()
+        if not self.open:
+            self.suspects.clear()
+
+    def partner(self, closer: str) -> int | None:
+        """The depth of the bracket that `closer` closes; ) and ] do not reach out of a block, nothing out of a text."""
+        for depth in reversed(range(len(self.open))):
+            opener = self.lexed.tokens[self.open[depth]].type
+            if SPELLED.get(CLOSERS[opener]) == SPELLED[closer]:
+                return depth
+            if opener in ("QUOTE", "HOLE", "LBRACE"):
+                return None
+        return None
+
+    def suspect(self, start: int) -> None:
+        """Remember a brace whose '}' starts a line but is indented otherwise: probably another one is missing."""
+        opener = self.open[-1]
+        at = self.lexed.tokens[opener].start_pos or 0
+        if not self.text[self.line_start : start].strip() and self.indentation(at) != start - self.line_start:
+            self.suspects.append(opener)
+
+    def indentation(self, offset: int) -> int:
+        line_start = self.text.rfind("\n", 0, offset) + 1
+        return len(self.text[line_start:offset]) - len(self.text[line_start:offset].lstrip(" \t"))
+
+    def unclosed(self, opener: int, note: Note) -> None:
+        token = self.lexed.tokens[opener]
+        start = token.start_pos or 0
+        self.report("E004", start, start + len(token), notes=(note,), bracket=f"'{token}'",
+                    closing=f"'{SPELLED[CLOSERS[token.type]]}'")  # fmt: skip
+
+    def close_until_block(self, end: int, start: int) -> None:
+        """A statement starts inside ( ), [ ] or a dict: the bracket was not closed."""
+        self.unclosed(self.open[-1], Note("a new statement starts before it is closed", self.source.span(start, start + 1)))
+        while self.free():
+            self.supply(CLOSERS[self.lexed.tokens[self.open.pop()].type], end)
+
+    def close_all(self, end: int, note: Note) -> None:
+        texts = [depth for depth, i in enumerate(self.open) if self.lexed.tokens[i].type == "QUOTE"]
+        if texts:
+            self.unclosed_text(texts[0], end)
+        if self.open:
+            if not texts:
+                self.unclosed(self.suspects[0] if self.suspects else self.open[-1], note)
+            while self.open:
+                self.supply(CLOSERS[self.lexed.tokens[self.open.pop()].type], end)
+
+    # ---------------------------------------------------------------------------------------------------- text
+
+    def lex_text(self) -> None:
+        quote = self.lexed.tokens[self.open[-1]]
+        chars = (BLOCK_CHARS if quote == '"""' else INLINE_CHARS).match(self.text, self.position)
+        start = self.position
+        if chars:
+            self.position = chars.end()
+            self.emit("CHARS", start)
+        elif self.text.startswith("${", start):
+            self.position += 2
+            self.push("HOLE", start)
+        elif self.text.startswith(quote, start):
+            self.position += len(quote)
+            self.emit("QUOTE_END", start)
+            self.open.pop()
+        else:
+            self.unclosed_text(self.text_depth(), start)
+
+    def text_depth(self) -> int:
+        """Where the outermost open string of one line stands among the open brackets, or else the innermost text."""
+        depths = [depth for depth, index in enumerate(self.open) if self.lexed.tokens[index] == '"']
+        return depths[0] if depths else len(self.open) - 1
+
+    def unclosed_text(self, depth: int, end: int) -> None:
+        """Report the string at `depth` of the open brackets, or its hole, and close it with all that is in it."""
+        quote = self.lexed.tokens[self.open[depth]]
+        if depth + 1 < len(self.open):
+            hole = self.lexed.tokens[self.open[depth + 1]]
+            self.report("E006", hole.start_pos or 0, (hole.start_pos or 0) + 2)
+        else:
+            mend = "close it with '\"' on the same line" if quote == '"' else "close it with '\"\"\"'"
+            self.report("E005", quote.start_pos or 0, (quote.start_pos or 0) + len(quote), mend=mend)
+        while len(self.open) > depth:
+            self.supply(CLOSERS[self.lexed.tokens[self.open.pop()].type], end)
+
+    # --------------------------------------------------------------------------------------------------- words
+
+    def on_name(self, value: str, start: int) -> None:
+        previous = self.previous()
+        if previous == "DOT":
+            self.emit("NAME", start)
+        elif value in ELSE_IF and (self.at_start() or previous == "RBRACE"):
+            self.report("E015", start, self.position, word=value)
+            self.replace("ELSE", "else", start)
+            self.replace("IF", "if", start)
+        elif value in FUNCTION and self.at_start() and CALLED.match(self.text, self.position):
+            self.report("E013", start, self.position)
+            self.replace("FN", "fn", start)
+        elif value in CONSTANTS:
+            self.report("E041", start, self.position, word=value, mend=f"write `{CONSTANTS[value]}`")
+            self.replace(keywords()[CONSTANTS[value]], CONSTANTS[value], start)
+        else:
+            self.emit(self.word(value), start)
+
+    def word(self, value: str) -> str:
+        """The terminal of a word: its keyword where it is one, else NAME."""
+        if value in DECLARATIONS:
+            is_keyword = not self.open and (self.at_start() or (value == "extern" and self.previous() in ("PURE", "IMPURE")))
+        elif value in TEST_WORDS:
+            is_keyword = self.at_start() and bool(self.open) and self.lexed.brace_kinds.get(self.open[-1]) == "test"
+        elif value in AFTER:
+            is_keyword = self.head == AFTER[value] and self.previous() in ENDS_OPERAND
+        else:
+            is_keyword = True
+        return keywords().get(value, "NAME") if is_keyword else "NAME"
+
+    def on_number(self, value: str, start: int) -> None:
+        rest = WORD.match(self.text, self.position)
+        if rest:
+            self.position = rest.end()
+            word = self.text[start : self.position]
+            self.report("E008", start, self.position, what=f"'{word}' is not a number",
+                        mend="numbers are written 42, 20_000, 0.5 or 1e-6; names start with a letter or '_'")  # fmt: skip
+            self.replace("NUMBER", value, start)
+        else:
+            self.emit("NUMBER", start)
+
+    # ------------------------------------------------------------------------------- what is not of the language
+
+    def on_times(self, value: str, start: int) -> None:
+        if self.at_start() and (value == "//" or self.text.startswith("/*", start)):
+            end = self.text.find("*/", start) + 2 if value == "/" else self.text.find("\n", start)
+            self.report("E050", start, start + 2)
+            self.position = end if end > start else len(self.text)
+            self.line += self.text.count("\n", start, self.position)
+            self.line_start = self.text.rfind("\n", 0, self.position) + 1
+        else:
+            self.emit("TIMES", start)
+
+    def on_foreign_operator(self, value: str, start: int) -> None:
+        meant = OPERATORS[value]
+        if value == "~":
+            self.report("E012", start, self.position)
+        else:
+            self.report("E019", start, self.position, found=value, mend=meant)
+        self.replace(OPERATOR_TYPES[meant], meant, start)
+
+    def on_foreign_string(self, value: str, start: int) -> None:
+        content = value.strip("'")
+        fits = len(content) < 30 and not set(content) & set('"\n\\')
+        self.report("E003", start, self.position, mend=f'"{content}"' if fits else '"..." instead of \'...\'')
+        self.replace("RAW", f'r"{content}"', start)
+
+    def on_foreign_word(self, value: str, start: int) -> None:
+        self.report("E009", start, self.position, what=f"'{value}' is not a name",
+                    mend="names use the letters a-z and A-Z, digits and '_'")  # fmt: skip
+        self.emit("NAME", start)
+
+    def on_other(self, value: str, start: int) -> None:
+        if value == ";":
+            self.report("E002", start, self.position)
+            if not self.free() and self.previous() not in ("", "NEWLINE"):
+                self.newline_here(start)
+        elif value == "@" and self.at_start():
+            self.report("E046", start, self.position)
+            end = self.text.find("\n", start)
+            self.position = end if end >= 0 else len(self.text)
+        elif value in "'\u2018\u2019\u201c\u201d\u00ab\u00bb":
+            self.report("E003", start, self.position, mend='"..."')
+        else:
+            shown = f"'{value}'" if value.isprintable() else f"character U+{ord(value):04X}"
+            mend = ODD_CHARACTERS.get(value, "remove it")
+            self.report("E009", start, self.position, what=f"{shown} has no meaning here", mend=mend)
+
+    def newline_here(self, start: int) -> None:
+        self.pending = (start, self.line, start - self.line_start + 1)
