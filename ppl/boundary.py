@@ -14,7 +14,10 @@ _ATOMS = frozenset({str, int, float, bool, bytes, type(None), Reward})
 
 def isolate(value: Any) -> Any:
     """A copy that one execution cannot use to touch another's; immutable values as they are."""
-    return value if type(value) in _ATOMS else copy.deepcopy(value)
+    kind = type(value)
+    if kind in _ATOMS or (kind is tuple and all(type(item) in _ATOMS for item in value)):
+        return value
+    return copy.deepcopy(value)
 
 
 def check_weight(primitive: str, name: str, weight: Any) -> float:

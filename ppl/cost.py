@@ -57,6 +57,12 @@ class Cost:
                 setattr(ledger, name, getattr(ledger, name) + amount)
             ledger = ledger.parent
 
+    def node(self) -> None:
+        """One more execution is advanced to a barrier; `charge(nodes=1)`, on the engines' innermost path."""
+        self.nodes += 1
+        if self.parent is not None:
+            self.parent.node()
+
     def peak(self, kv_tokens: int) -> None:
         """Note how many tokens the prefix tree holds now."""
         ledger: Cost | None = self

@@ -78,6 +78,7 @@ class Run:
         self.warnings: list[str] = []
         self.tasks: list[Task] = []
         self.chain: tuple[Run, ...] = (self, *(parent.chain if parent is not None else ()))
+        self._bounded = any(run.limit is not None for run in self.chain)
         self._ids = 0
         self._starts = 0
 
@@ -109,8 +110,9 @@ class Run:
         waiting: set[Execution] = set()
         for execution in executions:
             if execution.status is Status.RUNNING:
-                self._check()
-                self.cost.charge(nodes=1)
+                if self._bounded:
+                    self._check()
+                self.cost.node()
                 execution.stop, execution.until, execution.owner = stop, until, task
                 if not execution.resume():
                     self._check_stopped()

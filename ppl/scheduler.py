@@ -9,6 +9,7 @@ One scheduler serves one `run` or `map` call and everything nested in it; nothin
 
 from __future__ import annotations
 
+import gc
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -99,7 +100,19 @@ class Scheduler:
             self.ready.append(task)
 
     def loop(self, done: Callable[[], bool]) -> None:
-        """Run until done() holds."""
+        """Run until done() holds.
+
+        Traces are long chains without cycles; at its usual thresholds the cycle collector walks them again and again
+        (half the time of an SMC run of 256 particles and 200 steps), so it is told to look less often meanwhile.
+        """
+        thresholds = gc.get_threshold()
+        gc.set_threshold(max(50_000, thresholds[0]), 20, 100)
+        try:
+            self._loop(done)
+        finally:
+            gc.set_threshold(*thresholds)
+
+    def _loop(self, done: Callable[[], bool]) -> None:
         while True:
             while self.ready:
                 task = self.ready.popleft()

@@ -1,0 +1,109 @@
+"""Microseconds of CPU per particle-step of the engines themselves, with a program whose model costs nothing.
+
+    python benchmarks/engine_overhead.py [--quick]
+
+A step is one `sample` and one `score`. CPU time of this process, the smallest of several interleaved rounds, so that
+other load on the machine disturbs little; compare rows within one run. The floor line is the same number of draws and
+scores in a plain Python loop without any engine, with the same distribution and stream.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+from collections.abc import Callable
+
+from inference import importance, smc
+from ppl import Done, model, sample, score, unfold
+from ppl.dist import bernoulli
+from ppl.streams import Streams
+
+COIN = bernoulli(0.5)
+
+
+@model
+def loop(steps: int) -> int:
+    total = 0
+    for _ in range(steps):
+        total += sample("x", COIN)
+        score(-0.01 * total)
+    return total
+
+
+@model
+def unfolded(steps: int) -> int:
+    def step(state: tuple[int, int]) -> tuple[int, int] | Done:
+        t, total = state
+        if t == steps:
+            return Done(total)
+        total += sample("x", COIN)
+        score(-0.01 * total)
+        return t + 1, total
+
+    return unfold(step, (0, 0))
+
+
+def floor(particles: int, steps: int) -> None:
+    streams = Streams((0,))
+    for _ in range(particles):
+        weight, total = 0.0, 0
+        for t in range(steps):
+            total += COIN.sample(streams.at(streams.root, "x", t))
+            weight -= 0.01 * total
+
+
+def cpu(work: Callable[[], object]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def suspended_memory(particles: int = 2000) -> float:
+    """Resident kB per particle while all are suspended in mid-program."""
+
+    class Watch:
+        uses_heuristic = False
+
+        def search(self, run):  # type: ignore[no-untyped-def]
+            before = resident()
+            executions = run.start(particles)
+            run.advance_all(executions)
+            self.kilobytes = (resident() - before) / particles
+            return None
+
+    watch = Watch()
+    loop.run(20, engine=watch, seed=0)
+    return watch.kilobytes
+
+
+def resident() -> float:
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * resource.getpagesize() / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="small sizes, two rounds")
+    quick = parser.parse_args().quick
+    sizes = [(16, 20), (64, 20), (64, 200)] if quick else [(n, t) for t in (20, 200, 1000) for n in (16, 64, 256)]
+    rounds = 2 if quick else 3
+    print(f"suspended particle: {suspended_memory():.1f} kB")
+    print(f"{'N':>4} {'T':>5} {'floor':>8} {'importance':>11} {'smc ess=.5':>11} {'smc every':>10} {'unfold every':>13}   us per particle-step")
+    for n, t in sizes:
+        works: list[Callable[[], object]] = [
+            lambda: floor(n, t),
+            lambda: loop.run(t, engine=importance(particles=n), seed=1),
+            lambda: loop.run(t, engine=smc(particles=n), seed=1),
+            lambda: loop.run(t, engine=smc(particles=n, ess_threshold=1.0), seed=1),
+            lambda: unfolded.run(t, engine=smc(particles=n, ess_threshold=1.0), seed=1),
+        ]
+        best = [float("inf")] * len(works)
+        for _ in range(rounds if n * t < 100_000 else 1):
+            best = [min(b, cpu(w)) for b, w in zip(best, works, strict=True)]
+        a, b, c, d, e = (1e6 * x / (n * t) for x in best)
+        print(f"{n:>4} {t:>5} {a:>8.1f} {b:>11.1f} {c:>11.1f} {d:>10.1f} {e:>13.1f}")
+
+
+if __name__ == "__main__":
+    main()
