@@ -64,8 +64,9 @@ class Streams:
         self._philox = np.random.Philox(0)
         self._generator = np.random.Generator(self._philox)
         self._state: Any = self._philox.state
-        self._key = self._state["state"]["key"]
-        self._counter = self._state["state"]["counter"]
+        self._key = memoryview(self._state["state"]["key"]).cast("B")
+        self._counter = memoryview(self._state["state"]["counter"])
+        self._counter[0] = self._counter[1] = 0
         self._sites: dict[str, int] = {}
 
     def at(self, key: Key, site: str, index: int) -> np.random.Generator:
@@ -74,8 +75,9 @@ class Streams:
         if name is None:
             digest = hashlib.blake2b(site.encode(), digest_size=8).digest()
             name = self._sites[site] = struct.unpack("<Q", digest)[0]
-        self._key[:] = struct.unpack("<QQ", key)
-        self._counter[:] = (0, 0, index, name)
+        self._key[:] = key
+        self._counter[2] = index
+        self._counter[3] = name
         self._philox.state = self._state
         return self._generator
 
