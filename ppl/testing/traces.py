@@ -1,0 +1,111 @@
+"""What trace operations and Markov kernels obey. I1-I7 and the kernel law, for any program.
+
+The operations' weights are those of Gen's generative function interface (Cusumano-Towner et al. 2019).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ppl.operations import assess, generate, regenerate, simulate, update
+from ppl.program import Program
+from ppl.testing.enumeration import enumerate_outcomes
+from ppl.testing.laws import label
+from ppl.trace import Trace
+
+Kernel = Callable[[Trace, Any], Trace]
+
+
+def check_trace_laws(program: Program, args: Sequence[Any] = (), *, seeds: Sequence[int] = range(8)) -> None:
+    """simulate, assess, generate, update and regenerate agree with each other on traces of the program."""
+    for seed in seeds:
+        trace = simulate(program, *args, rng=seed)
+        if trace.status == "dead":
+            continue
+        joint = trace.log_joint
+        again = assess(program, trace.choices, *args)
+        _same(again[0], joint, f"assess(choices of simulate) of {program.name}")
+        assert label(again[1]) == label(trace.value), (
+            f"{program.name}: assess returned {again[1]!r}, not {trace.value!r}"
+        )
+        full, weight = generate(program, trace.choices, *args, rng=seed)
+        _same(weight, joint, f"generate with every choice of {program.name}")
+        _same_trace(full, trace)
+        drawn, weight = generate(program, {}, *args, rng=seed)
+        _same(weight, drawn.log_total, f"generate with no constraint of {program.name}")
+        kept, weight, discard = update(trace, {}, rng=seed)
+        _same(weight, 0.0, f"update with nothing of {program.name}")
+        _same_trace(kept, trace)
+        assert discard == {}
+        _check_there_and_back(program, args, trace, seed)
+        new, weight = regenerate(trace, lambda address: True, rng=seed + 100)
+        if new.status != "dead":
+            _same(weight, new.log_total - trace.log_total, f"regenerate of everything of {program.name}")
+
+
+def _check_there_and_back(program: Program, args: Sequence[Any], trace: Trace, seed: int) -> None:
+    """update with another trace's values, and back with what it discarded: opposite weights, the first trace."""
+    other = simulate(program, *args, rng=seed + 1000)
+    shared = [a for a in trace.choices if a in other.choices]
+    for address in shared:
+        there, weight, discard = update(trace, {address: other.choices[address]}, rng=seed)
+        if there.status == "dead":
+            continue
+        if set(there.choices) != set(trace.choices):  # sites were drawn afresh; the way back discards them
+            fresh = math.fsum(_log_q(n) for n in there.nodes if n.kind == "sample" and n.address not in trace.choices)
+        else:
+            fresh = 0.0
+        back, opposite, _ = update(there, discard, rng=seed)
+        _same(weight + opposite + fresh, 0.0, f"update of {address!r} there and back of {program.name}")
+        _same_trace(back, trace)
+
+
+def _log_q(node: Any) -> float:
+    return float(node.log_prob if node.log_q is None else node.log_q)
+
+
+def transition_matrix(kernel: Kernel, program: Program, *args: Any) -> tuple[list[Trace], Any, Any]:
+    """(states, pi, P): the program's traces, their posterior probabilities, and the kernel's exact transition matrix.
+
+    The kernel is enumerated from every state; a state is a trace's choices. A kernel is right when pi P = pi.
+    """
+    paths = enumerate_outcomes(lambda streams: simulate(program, *args, rng=streams.rng()))
+    states = {_state(t): t for _, t in paths if t.status == "finished"}
+    index = {state: i for i, state in enumerate(states)}
+    masses = np.array([math.exp(t.log_joint) for t in states.values()])
+    matrix = np.zeros((len(states), len(states)))
+    for i, trace in enumerate(states.values()):
+        for p, moved in enumerate_outcomes(lambda streams, t=trace: kernel(t, streams.rng())):  # type: ignore[misc]
+            matrix[i, index[_state(moved)]] += p
+    return list(states.values()), masses / masses.sum(), matrix
+
+
+def check_invariant(kernel: Kernel, program: Program, *args: Any, reversible: bool = False) -> None:
+    """The kernel leaves the program's posterior as it is: pi P = pi to 1e-12; `reversible`: detailed balance too."""
+    _, pi, matrix = transition_matrix(kernel, program, *args)
+    error = float(np.abs(pi @ matrix - pi).max())
+    assert error < 1e-12, f"the kernel does not keep the posterior of {program.name}: max |pi P - pi| = {error:.3g}"
+    if reversible:
+        flow = pi[:, None] * matrix
+        error = float(np.abs(flow - flow.T).max())
+        assert error < 1e-12, f"the kernel is not reversible on {program.name}: max |flow - flow^T| = {error:.3g}"
+
+
+def _state(trace: Trace) -> Any:
+    return tuple((address, label(value)) for address, value in trace.choices.items())
+
+
+def _same(found: float, expected: float, what: str) -> None:
+    same = found == expected or abs(found - expected) <= 1e-9 * max(1.0, abs(expected))
+    assert same, f"{what}: log weight {found!r}, expected {expected!r}"
+
+
+def _same_trace(found: Trace, expected: Trace) -> None:
+    effects = [[(n.kind, n.name, n.index) for n in t.nodes if n.kind != "barrier"] for t in (found, expected)]
+    assert effects[0] == effects[1], f"other effects: {effects[0]} instead of {effects[1]}"
+    assert _state(found) == _state(expected), f"other choices: {found.choices} instead of {expected.choices}"
+    assert label(found.value) == label(expected.value), f"another value: {found.value!r} instead of {expected.value!r}"
