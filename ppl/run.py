@@ -118,6 +118,7 @@ class Run:
                     self._check_stopped()
                     waiting.add(execution)
                     continue
+                self._reached(execution)
             yield execution
         while waiting:
             while not task.inbox:
@@ -125,7 +126,12 @@ class Run:
             execution = task.inbox.popleft()
             if execution in waiting:
                 waiting.remove(execution)
+                self._reached(execution)
                 yield execution
+
+    def _reached(self, execution: Execution) -> None:
+        if self.scheduler.record is not None:
+            self.scheduler.record.reached(execution)
 
     def advance_all(self, executions: Sequence[Execution], stop: Stop = Stop.BARRIER, until: int | None = None) -> None:
         """Advance executions and wait for the last of them."""
@@ -172,7 +178,10 @@ class Run:
 
     def drop(self, executions: Iterable[Execution]) -> None:
         """These will not be resumed: free their continuations."""
+        record = self.scheduler.record
         for execution in executions:
+            if record is not None and execution.running and not execution.forks:
+                record.decided(execution, "prune")
             self.live.take(execution)
             execution._greenlet = None
 
@@ -314,6 +323,7 @@ class Run:
 
 def begin(run: Run, on_done: Callable[[Task], None]) -> Task:
     """Start a run's engine on its scheduler."""
+    run.scheduler.runs.append(run)
     task = run.scheduler.spawn(run.search, run, on_done)
     run.tasks.append(task)
     return task

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import greenlet
 
+from ppl.events import current_record, current_watcher
 from ppl.requests import Backend, Request
 
 if TYPE_CHECKING:
@@ -82,6 +83,9 @@ class Scheduler:
         self.waiters: dict[Request, list[Waiter]] = {}
         self.followers: dict[Request, list[Request]] = {}
         self.outstanding: dict[Waiter, int] = {}
+        self.runs: list[Run] = []
+        self.record = current_record()
+        self.watcher = current_watcher()
         self.answers: OrderedDict[tuple[int, Any], Request] = OrderedDict()
 
     # -- tasks -----------------------------------------------------------------------------------------------------
@@ -175,6 +179,9 @@ class Scheduler:
                 for row in rows:
                     if row.done:
                         self._completed(row)
+        if self.watcher is not None and self.watcher(self.runs) is False:
+            for run in self.runs:
+                run.stop("interrupt")
 
     def _affordable(self, backend: Backend) -> list[Request]:
         """The rows that may take this step without any run overshooting its limits; stops the runs that are out."""

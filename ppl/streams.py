@@ -63,9 +63,9 @@ class Streams:
         self.root: Key = hashlib.blake2b(repr(seed).encode(), digest_size=16).digest()
         self._philox = np.random.Philox(0)
         self._generator = np.random.Generator(self._philox)
-        self._state: Any = self._philox.state
-        self._key = memoryview(self._state["state"]["key"]).cast("B")
-        self._counter = memoryview(self._state["state"]["counter"])
+        self._state: Any = dict(self._philox.state)
+        self._key = memoryview(self._state["state"]["key"].data).cast("B")
+        self._counter = self._state["state"]["counter"].data
         self._counter[0] = self._counter[1] = 0
         self._sites: dict[str, int] = {}
 
@@ -90,6 +90,11 @@ class LastingStream:
 
     def __init__(self, streams: StreamSource, key: Key, purpose: str) -> None:
         self._streams, self._key, self._purpose, self._n = streams, key, purpose, 0
+
+    def key(self) -> Key:
+        """The key of a lineage of its own, for an execution whose choices are drawn from this stream."""
+        self._n += 1
+        return derive(self._key, self._purpose, self._n)
 
     def __getattr__(self, method: str) -> Any:
         if method.startswith("_"):
