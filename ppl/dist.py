@@ -29,6 +29,7 @@ class Distribution:
 
     deferred: ClassVar[bool] = False
     weighted: bool = False  # draws carry log p - log q != 0, as under a token mask
+    rescorable: bool = True  # log_prob of a given value can be had; False where a served model only draws
 
     def sample(self, rng: Any) -> Any:
         raise NotImplementedError
@@ -290,7 +291,8 @@ class Deferred(Distribution):
     """A distribution whose answers need a model. `draw`, `assess` and `table` say what to ask; nothing runs yet.
 
     Outside a program `sample(rng)`, `log_prob(value)` and `support()` ask at once; inside one they are recorded
-    effects, batched with every other particle's.
+    effects, batched with every other particle's. Two that are equal (`==`) answer alike: a chain that keeps a value
+    under an equal one keeps its recorded log-prob too, and asks nothing.
     """
 
     deferred: ClassVar[bool] = True

@@ -19,7 +19,7 @@ from greenlet import getcurrent
 from ppl.boundary import check_weight, isolate
 from ppl.continuation import Continuation, Status
 from ppl.dist import Distribution, as_distribution
-from ppl.errors import PPLError, SupportError, UsageError, WeightError
+from ppl.errors import CapabilityError, PPLError, SupportError, UsageError, WeightError
 from ppl.requests import Plan, Request
 from ppl.streams import Key, derive
 from ppl.trace import NO_COUNTERS, Counters, Node, Trace, address, backwards
@@ -163,15 +163,17 @@ class Execution(Continuation):
         return child
 
     def move_to(self, trace: Trace) -> None:
-        """Stand where another trace stands: at its end, or at the barrier its leaf marks."""
-        self._greenlet = None
-        self.leaf, self.counters, self.value = trace.leaf, trace.leaf.counters, trace.value
+        """Stand where another trace stands: at its end, at the barrier its leaf marks, or right before a choice."""
+        self._greenlet = self.state = None
+        leaf = self.leaf = trace.leaf
+        self.counters, self.value = leaf.counters, trace.value
         self.status, self.reason = Status(trace.status), trace.reason
-        at_barrier = trace.leaf.kind == "barrier" and self.running
-        self.heuristic = trace.leaf.value if at_barrier else None
-        self.barriers = sum(node.kind == "barrier" for node in backwards(trace.leaf))
+        at_barrier = leaf.kind == "barrier" and self.running
+        self.heuristic = leaf.value if at_barrier else None
+        self.barriers = next((node.index for node in backwards(leaf) if node.kind == "barrier"), 0)
         self.pending, self._block_heuristic, self.choice = False, None, None
-        self._passing = at_barrier
+        # a checkpoint's barrier is behind it; any other stands right before a choice, which must not mark it again
+        self._passing = at_barrier and leaf.parent is not None and leaf.parent.kind != "checkpoint"
 
     # -- effects -------------------------------------------------------------------------------------------------
 
@@ -210,13 +212,13 @@ class Execution(Continuation):
         else:
             value, log_p, log_q = forced.value, forced.log_prob, forced.log_q
             if log_p is None:
-                log_p = self._assess(dist, value)
+                log_p = self._assess(dist, value, name)
             if log_q is None and proposal is not None:
-                log_q = self._assess(proposal, value)
+                log_q = self._assess(proposal, value, name)
         gain = 0.0
         if log_q is not None:
             if log_p is None:
-                log_p = self._assess(dist, value)
+                log_p = self._assess(dist, value, name)
             gain = NEG_INF if log_p == NEG_INF else log_p - log_q
             self.pending = True
         elif dist.weighted:
@@ -245,10 +247,13 @@ class Execution(Continuation):
             return drawn.value, None, drawn.log_q
         return drawn.value, drawn.log_prob, drawn.log_q if dist.weighted else None
 
-    def _assess(self, dist: Distribution, value: Any) -> float:
-        if dist.deferred:
-            return float(self.wait(dist.assess(value)))  # type: ignore[attr-defined]
-        return float(dist.log_prob(value))
+    def _assess(self, dist: Distribution, value: Any, name: str) -> float:
+        try:
+            if dist.deferred:
+                return float(self.wait(dist.assess(value)))  # type: ignore[attr-defined]
+            return float(dist.log_prob(value))
+        except NotImplementedError as error:
+            raise CapabilityError(f"site {name!r}: {dist!r} cannot score a given value ({error!r})") from error
 
     def _stops(self, barrier: bool, dist: Distribution) -> bool:
         stop = self.stop
@@ -273,7 +278,7 @@ class Execution(Continuation):
         except UsageError as error:
             raise UsageError(f"observe({name!r}, ...): {error}") from None
         try:
-            log_weight = dist.log_prob(value) if not dist.deferred else self._assess(dist, value)
+            log_weight = dist.log_prob(value) if not dist.deferred else self._assess(dist, value, name)
         except (TypeError, ValueError) as error:
             if isinstance(error, PPLError):
                 raise

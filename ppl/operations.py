@@ -10,7 +10,7 @@ rejuvenation are built on them; inside an engine their model calls join the batc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import greenlet
@@ -21,7 +21,7 @@ from ppl.errors import ConstraintError, did_you_mean
 from ppl.execution import Execution, Forced, Policy, Stop
 from ppl.run import Run, begin
 from ppl.scheduler import Scheduler, Task
-from ppl.streams import Streams
+from ppl.streams import Key, LastingStream, Streams
 from ppl.trace import Node, Selection, Trace, address, first_use
 
 if TYPE_CHECKING:
@@ -100,40 +100,60 @@ def regenerate(trace: Trace, selection: Selection | Iterable[str], rng: Any = No
     does not depend on the trace. With a horizon the target is the one at that barrier, heuristic included.
     """
     selected = selection if callable(selection) else frozenset(map(first_use, selection)).__contains__
-    old = {n.address: n for n in trace.nodes if n.kind == "sample"}
+    first = next((n for n in trace.nodes if n.kind == "sample" and selected(n.address)), None)
+    if first is None:
+        return trace, 0.0
+    start = first.parent  # up to here both runs are one: it is replayed from the record, and no model is asked again
+    old = {n.address: n for n in trace.after(start) if n.kind == "sample"}
     kept: set[str] = set()
 
     def keep(ex: Execution, name: str, index: int, dist: Distribution, proposal: Distribution | None) -> Forced | None:
         site = address(name, index)
         node = old.get(site)
-        if node is None or selected(site) or not same_kind(node.dist, dist):
-            return None
-        kept.add(site)
-        return Forced(node.value, None)
+        forced = None if node is None or selected(site) else keep_value(node, dist, proposal)
+        if forced is not None:
+            kept.add(site)
+        return forced
 
-    new = _execute(trace.program, trace.args, trace.kwargs, rng, keep, trace.horizon)
+    new = _execute(trace.program, trace.args, trace.kwargs, rng, keep, trace.horizon, start)
     if new.status == "dead":
         return new, NEG_INF
-    return new, _off_kept(new, kept) - _off_kept(trace, kept)
+    return new, _off_kept(new, start, kept) - _off_kept(trace, start, kept)
 
 
-def same_kind(old: Distribution, new: Distribution) -> bool:
-    """Whether a value of one may be kept as a value of the other: same family, same support."""
-    kinds: tuple[Hashable, Hashable] = (old.kind, new.kind)
-    return kinds[0] == kinds[1]
+def keep_value(node: Node, dist: Distribution, proposal: Distribution | None) -> Forced | None:
+    """How a run takes over another run's choice as if it had drawn it; None if it must draw its own.
+
+    Decided by the distributions alone, never by the value, and symmetric in them: same family and same support. Where
+    a mask drew the value they must be equal, since the density of a given value under a mask cannot be asked for.
+    """
+    equal = dist.deferred and bool(node.dist == dist)
+    drew, draws = node.proposal or node.dist, proposal or dist
+    if drew.weighted or draws.weighted:
+        return Forced(node.value, node.log_q, node.log_prob) if equal and drew == draws else None
+    return Forced(node.value, None, node.log_prob if equal else None) if node.dist.kind == dist.kind else None
 
 
-def _off_kept(trace: Trace, kept: set[str]) -> float:
-    """log gamma(t) - log Q(choices that are not kept), heuristic included."""
+def _off_kept(trace: Trace, start: Node | None, kept: set[str]) -> float:
+    """log gamma(t) - log Q(choices that are not kept) of what follows `start`, heuristic included."""
     total = trace.heuristic
-    for node in trace.nodes:
+    for node in trace.after(start):
         if node.kind != "sample":
             total += node.log_weight
         elif node.address in kept:
             total += node.log_prob
-        elif node.log_q is not None:
-            total += node.log_prob - node.log_q
+        else:
+            total += _log_gain(node)
     return total
+
+
+def _log_gain(node: Node) -> float:
+    """log p - log q of a choice under what its site draws from, also where a constraint or another run gave it."""
+    if node.proposal is not None:
+        return node.log_prob - (node.log_q or float(node.proposal.log_prob(node.value)))
+    if node.dist.weighted and node.log_q is not None:
+        return node.log_prob - node.log_q
+    return 0.0
 
 
 def _log_gamma(trace: Trace) -> float:
@@ -170,12 +190,16 @@ def _execute(
     rng: Any,
     policy: Policy | None,
     horizon: int | None = None,
+    start: Node | None = None,
 ) -> Trace:
-    """One execution under a policy, to its horizon or end, inside the engine that runs here or on its own."""
+    """One execution under a policy, from `start` to its horizon or end, inside the engine that runs here or alone."""
+    stream = np.random.default_rng(rng) if rng is None or isinstance(rng, (int, tuple)) else rng
 
     def body(run: Run) -> Trace:
-        (execution,) = run.start(1, policy)
-        execution.rng = np.random.default_rng(rng) if rng is None or isinstance(rng, (int, tuple)) else rng
+        execution = Execution(run, _lineage(stream, run), policy)
+        execution.rng = stream
+        if start is not None:
+            execution.move_to(Trace(start, None, "running"))
         if horizon is None:
             run.advance_all([execution], Stop.END)
         elif horizon > 0:
@@ -183,17 +207,26 @@ def _execute(
         run.drop([execution])
         return execution.trace(horizon)
 
-    return inside_scheduler(program, args, kwargs, body)
+    return inside_scheduler(program, args, kwargs, body, horizon is not None)
 
 
-def inside_scheduler(program: Program, args: tuple[Any, ...], kwargs: dict[str, Any], body: Callable[[Run], T]) -> T:
+def _lineage(stream: Any, run: Run) -> Key:
+    """The key of an execution that draws from `stream`: nested queries in it are keyed by the stream too."""
+    if isinstance(stream, LastingStream):
+        return stream.key()
+    return stream.bytes(16) if isinstance(stream, np.random.Generator) else run.root
+
+
+def inside_scheduler(
+    program: Program, args: tuple[Any, ...], kwargs: dict[str, Any], body: Callable[[Run], T], heuristics: bool = False
+) -> T:
     """Run `body` in the engine task that runs here, or in one made for it."""
     here = greenlet.getcurrent()
-    if isinstance(here, Task) and here.owner_run.program is program and here.owner_run.args == args:
+    if isinstance(here, Task) and _is_of(here.owner_run, program, args, kwargs):
         return body(here.owner_run)
 
     class _Operation:
-        uses_heuristic = False
+        uses_heuristic = heuristics
 
         @staticmethod
         def search(run: Run) -> T:
@@ -208,3 +241,9 @@ def inside_scheduler(program: Program, args: tuple[Any, ...], kwargs: dict[str, 
         raise task.error
     result: T = task.result
     return result
+
+
+def _is_of(run: Run, program: Program, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a run is of this program on these very arguments (compared by identity: they may be arrays)."""
+    given, own = [*args, *kwargs, *kwargs.values()], [*run.args, *run.kwargs, *run.kwargs.values()]
+    return run.program is program and len(given) == len(own) and all(a is b for a, b in zip(given, own, strict=True))

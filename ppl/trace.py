@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from immutables import Map
@@ -148,6 +149,10 @@ class Trace:
     def nodes(self) -> list[Node]:
         """Every effect, first to last."""
         return list(backwards(self.leaf))[::-1]
+
+    def after(self, start: Node | None) -> list[Node]:
+        """The effects that follow `start`, first to last."""
+        return list(takewhile(lambda node: node is not start, backwards(self.leaf)))[::-1]
 
     def _choices(self) -> Iterator[Node]:
         return (n for n in backwards(self.leaf) if n.kind == "sample")
