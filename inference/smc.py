@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from inference.engine import Engine, engine
+from inference.particles import offspring, resampling_due
 from inference.resampling import SCHEMES
 from ppl.errors import OptionError
 from ppl.execution import Execution
-from ppl.population import effective_sample_size, log_sum_exp, normalise
+from ppl.population import log_sum_exp, normalise
 from ppl.results import Posterior
 from ppl.run import Run
 from ppl.trace import Trace
@@ -51,16 +52,11 @@ class smc(Engine):  # noqa: N801
                 run.advance_all(particles, until=step)
                 if not any(p.running for p in particles):
                     break
-                if self._due([p.rank for p in particles]):
+                if resampling_due([p.rank for p in particles], self.ess_threshold):
                     particles = self._resample(run, particles, step)
                     if self.rejuvenate is not None:
                         particles = self._rejuvenate(run, particles, step)
         return run.posterior(particles)
-
-    def _due(self, ranks: Sequence[float]) -> bool:
-        if self.ess_threshold >= 1.0:
-            return True
-        return effective_sample_size(ranks) <= self.ess_threshold * len(ranks)
 
     def _resample(self, run: Run, particles: list[Execution], step: int) -> list[Execution]:
         ranks = [p.rank for p in particles]
@@ -84,24 +80,6 @@ class smc(Engine):  # noqa: N801
 
         traces = run.gather([lambda i=i, p=p: move(i, p) for i, p in enumerate(particles)])  # type: ignore[misc]
         return [run.retrace(p, trace) for p, trace in zip(particles, traces, strict=True)]
-
-
-def offspring(
-    run: Run, particles: Sequence[Execution], parents: Sequence[int], log_weights: Sequence[float]
-) -> list[Execution]:
-    """The next generation: child k continues particles[parents[k]] with working weight log_weights[k].
-
-    A parent is its own first child, so its continuation goes on living; further children are forks.
-    """
-    children: list[Execution] = []
-    seen: set[int] = set()
-    for i, log_weight in zip(parents, log_weights, strict=True):
-        child = particles[i].fork() if i in seen else particles[i]
-        seen.add(i)
-        child.set_rank(log_weight)
-        children.append(child)
-    run.drop(p for i, p in enumerate(particles) if i not in seen)
-    return children
 
 
 def _check_resampled(parents: Sequence[int], log_weights: Sequence[float], n: int) -> None:
