@@ -94,6 +94,10 @@ class ModelEntry:
 
 
 _PARTICLES = Option("int", low=1, meaning="number of particles")
+_EXPAND = Option("int", low=1, meaning="children of a node")
+_CHILDREN = Option(
+    "str", "auto", choices=("auto", "draw"), meaning="auto enumerates finite choices, most probable first; draw draws them"
+)
 
 ENGINES: dict[str, EngineEntry] = {
     "exact": EngineEntry(
@@ -141,6 +145,24 @@ ENGINES: dict[str, EngineEntry] = {
         {"n": Option("int", low=1, meaning="number of independent runs")},
         result="search",
         summary="independent runs, ranked by weight",
+    ),
+    "astar": EngineEntry(
+        "inference.astar:astar",
+        {
+            "expand": _EXPAND,
+            "max_nodes": Option("int", low=1, meaning="most nodes to make"),
+            "goals": Option("int", 1, low=1, meaning="finished traces to find"),
+            "children": _CHILDREN,
+            "edge": Option(
+                "str|float|function",
+                None,
+                choices=("loss", "drop"),
+                meaning="A*-decoding: the cost of a step, f(reward before, reward); None ranks by log weight + heuristic",
+            ),
+        },
+        result="search",
+        needs=frozenset({"heuristic"}),
+        summary="best-first search; true MAP order where heuristics bound the rest",
     ),
 }
 

@@ -1,0 +1,180 @@
+"""What best-first engines share: how a node of the search tree gets its children, and what a node is worth.
+
+A node is an execution standing at a barrier or at a choice among finitely many values. The tree holds traces: a
+continuation that falls out of the run's cache is rebuilt by replay when its node is expanded, if it ever is.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ppl.errors import AllDead
+from ppl.execution import Execution, Stop
+from ppl.results import SearchResult
+from ppl.run import Run
+from ppl.trace import Node, address, backwards
+
+
+class Tree:
+    """The search tree of one run.
+
+    children  "auto": a finite choice gives its most probable values, each a branch that carries log p; any other
+              choice is drawn. "draw": every choice is drawn. Equal draws are merged into one child, + log(count).
+    underway  executions that are being advanced; what a limit interrupted is found here
+    dead      executions that died, for their reasons
+    made      nodes so far, dead ones included
+    drawn     a site whose children were drawn; None if none was
+    left_out  a site of which some values got no branch; None if none was
+    """
+
+    def __init__(self, run: Run, children: str) -> None:
+        self.run, self.children = run, children
+        self.underway: list[Execution] = []
+        self.dead: list[Execution] = []
+        self.made = 0
+        self.drawn: str | None = None
+        self.left_out: str | None = None
+
+    def root(self) -> list[Execution]:
+        """The program's beginning, advanced to its first choice; empty if it died on the way."""
+        self.made += 1
+        start = self.run.start()
+        self._advance(start, Stop.ANY)
+        return [e for e in start if not e.dead]
+
+    def expand(self, parents: Sequence[Execution], width: int) -> list[list[Execution]]:
+        """The living children of each parent, at most `width`, all advanced in one batch.
+
+        A parent that stands before no choice (at a `checkpoint`) moves on to the next one and is its own only child.
+        """
+        self.underway = list(parents)
+        moved = self._move_on([p for p in parents if p.choice is None])
+        ready = [p for p in parents if p not in moved]
+        starts = {p: p.leaf for p in ready}
+        families = self._newborn(ready, width)
+        self._advance(
+            [child for family in families.values() for child in family],
+            Stop.CHOICE if self.children == "auto" else Stop.BARRIER,
+        )
+        for parent, family in families.items():
+            living = [c for c in family if not c.dead]
+            families[parent] = living if self._branches(parent) else _merge(living, starts[parent])
+        return [[p] if p in moved and not p.dead else families.get(p, []) for p in parents]
+
+    def _move_on(self, parents: list[Execution]) -> set[Execution]:
+        """Advance nodes that stand before no choice; those that have come to a new node, or to their end."""
+        barriers = [p.barriers for p in parents]
+        self._advance(parents, Stop.ANY)
+        return {p for p, passed in zip(parents, barriers, strict=True) if p.choice is None or p.barriers > passed}
+
+    def _newborn(self, parents: list[Execution], width: int) -> dict[Execution, list[Execution]]:
+        """The children before they run: branches of the most probable values, or forks that will draw."""
+        finite = [p for p in parents if self._branches(p)]
+        tables = dict(zip(finite, self.run.supports(finite), strict=True))
+        families = {}
+        for parent in parents:
+            if parent in tables:
+                best = heapq.nlargest(width, tables[parent], key=lambda pair: pair[1])
+                if len(best) < len(tables[parent]):
+                    self.left_out = self.left_out or _site(parent)
+                family = [parent.branch(value, log_prob) for value, log_prob in best]
+            else:
+                self.drawn = self.drawn or _site(parent)
+                family = [parent.fork() for _ in range(width)]
+            family[0].adopt(parent)
+            families[parent] = family
+            self.made += len(family)
+        self.run.drop(parents)
+        return families
+
+    def _branches(self, parent: Execution) -> bool:
+        return self.children == "auto" and parent.choice is not None and parent.choice.dist.finite
+
+    def _advance(self, executions: list[Execution], stop: Stop) -> None:
+        self.underway = executions
+        self.run.advance_all(executions, stop)
+        self.underway = []
+        self.dead += [e for e in executions if e.dead]
+
+    def result(self, finished: Sequence[Execution], unfinished: Sequence[Execution]) -> SearchResult:
+        """The ranked result. Raises AllDead where the search is over and every execution died."""
+        found = [*finished, *unfinished, *self.underway, *self.dead]
+        if self.run.stopped is None and all(e.dead for e in found):
+            reasons = "; ".join(dict.fromkeys(e.reason or "" for e in found))
+            raise AllDead(f"{self.run.engine!r}: every execution died ({len(found)}): {reasons}")
+        return self.run.search_result(found)
+
+
+def _site(execution: Execution) -> str:
+    choice = execution.choice
+    return "" if choice is None else address(choice.name, choice.index)
+
+
+def _merge(children: list[Execution], start: Node) -> list[Execution]:
+    """Children that drew the same values since `start` become one, whose weight gains the log of their number."""
+    groups: dict[Any, list[Execution]] = {}
+    for child in children:
+        values = [(n.address, n.value) for n in _since(child, start) if n.kind == "sample"]
+        groups.setdefault(_label(values), []).append(child)
+    for first, *others in groups.values():
+        first.offset += math.log(1 + len(others))
+        first.run.drop(others)
+    return [group[0] for group in groups.values()]
+
+
+def _label(values: list[tuple[str, Any]]) -> Any:
+    label = tuple(values)
+    try:
+        hash(label)
+    except TypeError:
+        return repr(label)
+    return label
+
+
+def _since(execution: Execution, start: Node | None) -> list[Node]:
+    """The effects after `start`, last first; all of them without one."""
+    nodes = []
+    for node in backwards(execution.leaf):
+        if node is start:
+            break
+        nodes.append(node)
+    return nodes
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a node is worth to a search that rewards: the log weight of its scores, with what a heuristic adds.
+
+    log_value  scores so far + the heuristic of its block. A block without a heuristic inherits the value of its
+               parent. A finished node is worth its scores; if it scored nothing, what its last heuristic said
+    score      the scores so far alone, choices left out
+    own        this block's own word: its heuristic, else its scores, else None (finished: scores before heuristic)
+    """
+
+    log_value: float = 0.0
+    score: float = 0.0
+    scored: bool = False
+    guided: bool = False
+    own: float | None = None
+
+
+def estimate(execution: Execution, start: Node | None, parent: Estimate) -> Estimate:
+    """The worth of a node whose parent stood at `start`; None for the root, whose parent is `Estimate()`."""
+    block = _since(execution, start)
+    scores = [n.log_weight for n in block if n.kind in ("score", "observe")]
+    hints = [n.value for n in block if n.kind == "barrier" and n.value is not None]
+    score, scored = parent.score + math.fsum(scores), parent.scored or bool(scores)
+    guided = parent.guided or bool(hints)
+    said: list[float] = [math.fsum(scores)] if scores else []
+    own = (said + hints if execution.finished else hints + said) or [None]
+    if execution.finished and scored:
+        log_value = score
+    elif hints:
+        log_value = score + hints[0]
+    else:
+        log_value = parent.log_value if guided else score
+    return Estimate(log_value, score, scored, guided, own[0])
