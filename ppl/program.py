@@ -6,7 +6,7 @@ import functools
 import inspect
 import os
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ppl.boundary import isolate
@@ -105,18 +105,29 @@ class Program:
 
         `map(xs, seed=s)[i]` equals `run(xs[i], seed=(s, i))`, whatever the window. A limit holds for each problem.
         """
+        return self._many([((x,), {}) for x in xs], window, options)
+
+    def run_many(self, inputs: Iterable[Mapping[str, Any]], *, window: int | None = None, **options: Any) -> list[Any]:
+        """`map` for programs of several parameters: one run per dict of named arguments."""
+        return self._many([((), dict(named)) for named in inputs], window, options)
+
+    def _many(
+        self, problems: list[tuple[tuple[Any, ...], dict[str, Any]]], window: int | None, options: dict[str, Any]
+    ) -> list[Any]:
         settings = _Settings(self, options)
         if options:
-            raise UsageError(f"map takes one argument per problem; unknown options {', '.join(options)}")
-        scheduler, problems = Scheduler(), list(xs)
+            raise UsageError(f"unknown options of map: {', '.join(options)}. The problems are its first argument.")
+        for args, kwargs in problems:
+            self._check_arguments(args, kwargs)
+        scheduler = Scheduler()
         results: list[Any] = [None] * len(problems)
         queue, tasks = deque(enumerate(problems)), list[Task]()
 
         def next_problem() -> None:
             if not queue:
                 return
-            i, x = queue.popleft()
-            run = settings.new_run(scheduler, (x,), {}, i)
+            i, (args, kwargs) = queue.popleft()
+            run = settings.new_run(scheduler, args, kwargs, i)
 
             def done(task: Task) -> None:
                 results[i] = settings.finish(run, task)

@@ -1,0 +1,49 @@
+"""How the command fails: one message on stderr, exit code 1, no traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+
+class CommandError(Exception):
+    """A mistake on the command line or in what it names."""
+
+
+@contextmanager
+def failures_as_messages() -> Iterator[None]:
+    """Turn any exception of the block into one message and exit code 1. Set SCALE_TRACEBACK=1 to see all of it."""
+    try:
+        yield
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        if os.environ.get("SCALE_TRACEBACK"):
+            raise
+        print(describe(error), file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def describe(error: Exception) -> str:
+    """An error as one message; with the user's line where it happened in a program of theirs."""
+    from ppl.continuation import OURS
+    from ppl.errors import PPLError
+
+    if isinstance(error, CommandError) or hasattr(error, "code"):
+        return f"error: {error}" if isinstance(error, CommandError) else str(error)
+    where = _user_line(error.__traceback__, OURS)
+    if isinstance(error, PPLError):
+        return f"{where}error: {error}"
+    return f"{where}{type(error).__name__}: {error}"
+
+
+def _user_line(trace: TracebackType | None, ours: tuple[str, ...]) -> str:
+    """'file:line: ' of the innermost frame of the user's own code, or nothing."""
+    frames = [f for f in traceback.extract_tb(trace) if not f.filename.startswith(ours)]
+    frames = [f for f in frames if "site-packages" not in f.filename and not f.filename.startswith("<")]
+    frames = [f for f in frames if not f.filename.startswith(sys.base_prefix)]
+    return f"{os.path.relpath(frames[-1].filename)}:{frames[-1].lineno}: " if frames else ""
