@@ -1,1 +1,15 @@
-"""Language models and reward models: how to answer many requests at once. Knows ppl only."""
+"""Language models and reward models: how to answer many requests at once. Knows ppl's request types only.
+
+    from backends import load
+    lm = load("smollm2")
+
+Nothing heavy is imported until a model is loaded.
+"""
+
+from backends.language_model import LanguageModel
+from backends.loading import load
+from backends.scripted import Scripted
+from backends.table import TableLM
+from backends.text import Chat, Context, Text
+
+__all__ = ["Chat", "Context", "LanguageModel", "Scripted", "TableLM", "Text", "load"]

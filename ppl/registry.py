@@ -166,7 +166,31 @@ ENGINES: dict[str, EngineEntry] = {
     ),
 }
 
-MODELS: dict[str, ModelEntry] = {}
+_TEXT = frozenset({"draw", "score", "next_token"})
+_REWARD = frozenset({"evaluate"})
+
+MODELS: dict[str, ModelEntry] = {
+    "smollm2": ModelEntry(
+        "backends.smollm2:load_smollm2", "smollm2", _TEXT | {"hidden_states"}, "SmolLM2-135M-Instruct from its wheel"
+    ),
+    "hf": ModelEntry(
+        "backends.hf:load_folder", "hf:ID_OR_PATH", _TEXT | {"hidden_states"}, "a causal model of transformers"
+    ),
+    "gguf": ModelEntry("backends.smollm2:load_gguf", "gguf:PATH", _TEXT | {"hidden_states"}, "a GGUF file"),
+    "table": ModelEntry(
+        "backends.table:TableLM", 'table({"": {...}}, end="$")', _TEXT, "an exact toy: a table of next symbols"
+    ),
+    "scripted": ModelEntry(
+        "backends.scripted:from_spec", "scripted:TEXT", frozenset({"draw", "score"}), "replies by rule, for tests"
+    ),
+    "reward:judge": ModelEntry(
+        "backends.rewards:judge", "reward:judge:MODEL", _REWARD, "P(yes) of a language model asked about the text"
+    ),
+    "reward:head": ModelEntry(
+        "backends.rewards:head", "reward:head:DIR", _REWARD, "a head on a model's hidden states (safetensors + JSON)"
+    ),
+    "reward:fn": ModelEntry("backends.rewards:function", "reward:fn:FILE.py:NAME", _REWARD, "a Python function"),
+}
 
 
 def register_engine(cls: Any) -> Any:

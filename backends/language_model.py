@@ -1,0 +1,249 @@
+"""The front that all language models share: `lm(context, ...)`, `lm.token`, `lm.choice`, `lm.chat`, `lm.prompt`.
+
+A model makes tokens of text and answers rows (`step`); what the rows are for is said here and in
+`backends.distributions`, once for every model. A text's density is that of its token path under the warped model
+(temperature, top-k, top-p, in this order), the end token included where the model ended it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from backends.distributions import ChoiceDistribution, TextDistribution, TokenDistribution
+from backends.text import Chat, Context, Text, Tokens, Turn, chat_of
+from ppl.errors import BackendError, CapabilityError, UsageError
+from ppl.requests import Backend, Draw, Drawn
+
+WITHOUT = {
+    "draw": "draw text",
+    "score": "score given text, so observe, log_prob and choice need another model",
+    "next_token": "list next-token probabilities, so enumerating tokens needs another model",
+    "hidden_states": "show hidden states, so reward heads need another model",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a text is drawn. `warp` is what changes its density; two texts scored under the same warp are scored once.
+
+    temperature  divides the logits; 0 is greedy: the most probable token has probability 1
+    top_k        keep the k most probable tokens (None: all)
+    top_p        then keep the smallest set of most probable tokens whose mass reaches p
+    stop         the text ends with the token that completes one of these strings
+    include_stop False hides the stop from `str(value)`; tokens, density and `context + value` keep it
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int | None = None
+    stop: tuple[str, ...] = ()
+    include_stop: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.temperature < math.inf:
+            raise UsageError(
+                f"temperature={self.temperature!r}: expected a number >= 0; 1 is the model's own, 0 greedy."
+            )
+        if not 0.0 < self.top_p <= 1.0:
+            raise UsageError(f"top_p={self.top_p!r}: expected a number in (0, 1]; 1 keeps every token.")
+        if self.top_k is not None and (not isinstance(self.top_k, int) or self.top_k < 1):
+            raise UsageError(f"top_k={self.top_k!r}: expected an int >= 1, or None to keep every token.")
+        for stop in self.stop:
+            if not isinstance(stop, str) or not stop:
+                raise UsageError(f"stop={self.stop!r}: expected a text or a list of texts, none of them empty.")
+
+    @property
+    def warp(self) -> tuple[float, float, int | None]:
+        return (self.temperature, self.top_p, self.top_k)
+
+    def stop_in(self, text: str) -> int | None:
+        """Where the earliest stop in `text` begins, or None."""
+        places = [place for stop in self.stop if (place := text.find(stop)) >= 0]
+        return min(places) if places else None
+
+    def shown(self, text: str) -> str:
+        """A finished text as the program sees it."""
+        return text if self.include_stop else text[: self.stop_in(text)]
+
+
+class LanguageModel(Backend):
+    """A model's front. Subclasses give the abstract methods below and `step`.
+
+    vocabulary   equal for models whose tokens mean the same, so that drawn texts pass between them as paths
+    beginning    the tokens that every prompt starts with
+    end_text     what the end token looks like
+    window       most tokens that context and text may have together
+    """
+
+    vocabulary: Hashable
+    beginning: Tokens = ()
+    end_text: str
+    window: int | None = None
+
+    def __call__(
+        self,
+        context: Any,
+        *,
+        stop: str | Sequence[str] = (),
+        max_tokens: int | None = None,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        top_k: int | None = None,
+        include_stop: bool = True,
+        prefix: bool = False,
+    ) -> TextDistribution:
+        """The distribution over texts that follow `context`: a str, a chat or a prompt.
+
+        A text ends where the model ends it, with the token that completes a stop string, or at `max_tokens` (default:
+        what the window holds). Its values are `Text`s. A str given to `observe` or `log_prob` is tokenised apart from
+        the context and scored with its end; with `prefix=True` it is scored as the beginning of a text.
+        """
+        if max_tokens is not None and (not isinstance(max_tokens, int) or max_tokens < 1):
+            raise UsageError(f"max_tokens={max_tokens!r}: expected an int >= 1.")
+        stops = (stop,) if isinstance(stop, str) else tuple(stop)
+        settings = Settings(temperature, top_p, top_k, stops, include_stop)
+        return TextDistribution(self, self.context(context), settings, max_tokens, prefix)
+
+    def token(
+        self, context: Any, *, temperature: float = 1.0, top_p: float = 1.0, top_k: int | None = None
+    ) -> TokenDistribution:
+        """The distribution over the next token, the end included; finite, so that engines may enumerate it."""
+        return TokenDistribution(self, self.context(context), Settings(temperature, top_p, top_k))
+
+    def choice(self, context: Any, choices: Sequence[str]) -> ChoiceDistribution:
+        """A choice among given texts, each weighed by its probability as the beginning of what follows `context`.
+
+        Finite. Raises UsageError if one choice begins another: they would not exclude each other.
+        """
+        return ChoiceDistribution(self, self.context(context), Settings(), choices)
+
+    def chat(
+        self, *turns: Any, system: str | None = None, user: str | None = None, assistant: str | None = None
+    ) -> Chat:
+        """A chat in the model's own template; `assistant` begins the answer that the model goes on with.
+
+        Longer ones from (role, text) pairs: lm.chat(("user", "Hi"), ("assistant", "Hello!"), ("user", "...")).
+        """
+        named = (("system", system), ("user", user), ("assistant", assistant))
+        given = [(role, text) for role, text in named if text is not None]
+        if turns and given:
+            raise UsageError("lm.chat takes turns as pairs or system=, user=, assistant=; not both.")
+        return chat_of(self, turns or given)
+
+    def prompt(self, text: str) -> Context:
+        """A context of plain text, without a chat template."""
+        if not isinstance(text, str):
+            raise UsageError(f"lm.prompt expects a text, found {type(text).__name__}: {text!r}.")
+        return Context(self, text)
+
+    def context(self, given: Any) -> Context:
+        """What `lm(...)` accepts as a context, as one of this model's."""
+        if isinstance(given, Context):
+            return given.on(self)
+        if isinstance(given, str):
+            return Context(self, given)
+        if isinstance(given, (list, tuple)):
+            return chat_of(self, given)
+        raise UsageError(
+            f"a model goes on from a text, lm.chat(...) or lm.prompt(...); found {type(given).__name__}: {given!r}."
+        )
+
+    # -- what a model is --------------------------------------------------------------------------------------------
+
+    def encode(self, text: str) -> Tokens:
+        """The tokens of plain text. Control tokens never come out of it, whatever it spells."""
+        raise NotImplementedError
+
+    def decode(self, tokens: Sequence[Any]) -> str:
+        raise NotImplementedError
+
+    def render(self, turns: tuple[Turn, ...]) -> Tokens:
+        """The tokens of a chat up to where the assistant's answer begins."""
+        raise NotImplementedError
+
+    def read(self, context: Context) -> str:
+        """All that the model reads of a context."""
+        return self.decode(context.tokens)
+
+    def context_key(self, context: Context) -> Hashable:
+        return context.tokens
+
+    def token_values(self, answer: Any) -> list[tuple[Text, float]]:
+        """The answer to a `NextToken` request as values with log-probs."""
+        raise NotImplementedError
+
+    # -- what follows from it ---------------------------------------------------------------------------------------
+
+    def tokens_of(self, piece: str) -> Tokens:
+        """The path of a drawn text; the canonical tokens of any other."""
+        if isinstance(piece, Text):
+            if piece.model.vocabulary == self.vocabulary:
+                return piece.tokens
+            return self.encode(piece.model.decode(piece.tokens))
+        return self.encode(piece)
+
+    def room(self, context: Context) -> int | None:
+        """How many tokens may follow the context; BackendError if it is too long for any to."""
+        if self.window is None:
+            return None
+        left = self.window - len(context.tokens)
+        if left < 1:
+            parts = ", ".join(f"{name} {n}" for name, n in context.parts())
+            raise BackendError(
+                f"the context has {len(context.tokens)} tokens ({parts}) and {self.name} reads at most {self.window},"
+                " what it writes included. Shorten it."
+            )
+        return left
+
+    def need(self, capability: str) -> None:
+        """CapabilityError, before anything is asked, if the model cannot do this."""
+        if capability not in self.capabilities:
+            raise CapabilityError(f"{self.name} cannot {WITHOUT[capability]}.")
+
+    def __deepcopy__(self, memo: Any) -> LanguageModel:
+        return self  # a model is shared by all executions
+
+    def __repr__(self) -> str:
+        return f"<language model {self.name}>"
+
+
+@dataclass(eq=False, slots=True)
+class Draft:
+    """A text being drawn for one row, token by token. It completes the row when the text ends."""
+
+    row: Draw
+    tokens: list[Any] = dataclasses.field(default_factory=list)
+    log_prob: float = 0.0
+
+    @property
+    def uniform(self) -> Any:
+        """The uniform that decides the next token."""
+        return self.row.uniforms[len(self.tokens)]
+
+    def push(self, token: Any, log_prob: float) -> None:
+        self.row.cost.charge(generated_tokens=1)
+        self.tokens.append(token)
+        self.log_prob += log_prob
+        stopped = self.row.settings.stop and self.row.settings.stop_in(self._model.decode(self.tokens)) is not None
+        if stopped or len(self.tokens) >= self.row.max_tokens:
+            self._complete("stop" if stopped else "length")
+
+    def end(self, log_prob: float) -> None:
+        """The model drew its end token."""
+        self.row.cost.charge(generated_tokens=1)
+        self.log_prob += log_prob
+        self._complete("end")
+
+    def _complete(self, finish: str) -> None:
+        shown = self.row.settings.shown(self._model.decode(self.tokens))
+        value = Text(shown, tuple(self.tokens), finish, self._model)
+        self.row.complete(Drawn(value, self.log_prob, self.log_prob))
+
+    @property
+    def _model(self) -> LanguageModel:
+        assert isinstance(self.row.backend, LanguageModel)
+        return self.row.backend

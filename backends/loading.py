@@ -1,0 +1,74 @@
+"""`load(spec)`: a model by name. The schemes stand in `ppl.registry.MODELS` and are imported on use."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from ppl.errors import BackendError, UsageError, did_you_mean
+from ppl.registry import MODELS
+
+_loaded: dict[tuple[Any, ...], Any] = {}
+
+
+def load(spec: str, **options: Any) -> Any:
+    """A language or reward model: "smollm2", "hf:PATH", "gguf:PATH", "reward:judge:smollm2", ... (see `scale models`).
+
+    Asking again for the same spec gives the same object, so that everything that uses one model shares it. Raises
+    UsageError for a spec that cannot be read, BackendError for a model that cannot be had here; both say what to type.
+    """
+    if not isinstance(spec, str):
+        raise UsageError(f"load expects a text such as 'smollm2' or 'hf:PATH', found {spec!r}.")
+    scheme, argument = _split(spec)
+    key = (scheme, argument, *sorted(options.items(), key=repr))
+    try:
+        known = _loaded.get(key)
+    except TypeError:  # an option that cannot be a key: such a model is not shared
+        return _target(scheme)(*argument, **options)
+    if known is None:
+        known = _loaded[key] = _target(scheme)(*argument, **options)
+    return known
+
+
+def _split(spec: str) -> tuple[str, tuple[str, ...]]:
+    """A spec as its scheme and what follows it, if anything."""
+    scheme, _, argument = spec.partition(":")
+    if scheme == "reward":
+        family, _, argument = argument.partition(":")
+        scheme = f"reward:{family}"
+    if scheme not in MODELS:
+        forms = ", ".join(entry.form for entry in MODELS.values())
+        hint = f" Did you mean 'hf:{spec}'?" if Path(spec).is_dir() else did_you_mean(scheme, MODELS)
+        raise UsageError(f"there is no model {spec!r}.{hint} Known: {forms}.")
+    form = MODELS[scheme].form
+    if bool(argument) != (":" in form.removeprefix(scheme)):
+        raise UsageError(f"cannot read the model {spec!r}: it is written {form}.")
+    return scheme, (argument,) if argument else ()
+
+
+def _target(scheme: str) -> Any:
+    module, name = MODELS[scheme].target.split(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        raise BackendError(
+            f"{scheme} needs the package {error.name!r}, which is not installed. Type: pip install 'scale-ppl[hf]'"
+        ) from error
+
+
+def function_in(file: str, name: str) -> Any:
+    """The function `name` of a Python file, which is run once."""
+    path = Path(file)
+    if not path.is_file():
+        raise UsageError(f"there is no file {file!r}.")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found = getattr(module, name, None)
+    if not callable(found):
+        functions = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
+        raise UsageError(f"{file} has no function {name!r}.{did_you_mean(name, functions)}")
+    return found

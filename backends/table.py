@@ -1,0 +1,190 @@
+"""`TableLM`: a language model that is a table, so that everything about it is known exactly.
+
+Its tokens are one-character symbols and its context is the last of them (a bigram model). It steps one token per
+forward pass, takes limits and charges its ledger like any other model; the laws of the project run on it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from backends.distributions import inverse_cdf
+from backends.language_model import Draft, LanguageModel, Settings
+from backends.text import Context, Text, Tokens, Turn
+from ppl.errors import BackendError, UsageError
+from ppl.requests import Draw, NextToken, Request, ScoreText
+
+NEG_INF = -math.inf
+Row = dict[str, float]  # symbol -> probability, in the order of the table
+
+
+class TableLM(LanguageModel):
+    """rows[""] is the distribution of the first symbol, rows[c] of the one after symbol c; `end` closes a text.
+
+    Weights must be >= 0 and are normalised. A context is a str or a chat (the texts of all turns, no markup); only its
+    last symbol matters. UsageError for keys that are not one symbol; BackendError at the call from which a symbol can
+    be reached that has no row.
+    """
+
+    name = "table"
+    capabilities = frozenset({"draw", "score", "next_token"})
+    vocabulary = "one-character symbols"
+    window = 4096
+
+    def __init__(self, rows: Mapping[str, Mapping[str, float]], end: str = "$") -> None:
+        if not isinstance(end, str) or len(end) != 1:
+            raise UsageError(f"TableLM: end={end!r} must be one symbol.")
+        self.end_text = end
+        self.rows = {after: _row(after, weights) for after, weights in rows.items()}
+        self._warped: dict[tuple[str, Any], Row] = {}
+
+    def encode(self, text: str) -> Tokens:
+        return tuple(text)
+
+    def decode(self, tokens: Sequence[Any]) -> str:
+        return "".join(tokens)
+
+    def render(self, turns: tuple[Turn, ...]) -> Tokens:
+        return tuple(symbol for _, pieces in turns for piece in pieces for symbol in self.tokens_of(piece))
+
+    def token_values(self, answer: Row) -> list[tuple[Text, float]]:
+        values = []
+        for symbol, p in answer.items():
+            ended = symbol == self.end_text
+            text = Text(symbol, () if ended else (symbol,), "end" if ended else None, self)
+            values.append((text, math.log(p) if p > 0.0 else NEG_INF))
+        return values
+
+    # -- rows -------------------------------------------------------------------------------------------------------
+
+    def row(self, tokens: Sequence[str], settings: Settings) -> Row:
+        """The next symbol's distribution after a path, warped. BackendError if there is none."""
+        after = tokens[-1] if tokens else ""
+        row = self._warped.get((after, settings.warp))
+        if row is None:
+            if after not in self.rows:
+                raise BackendError(_no_row(after, "", self.end_text))
+            row = self._warped[after, settings.warp] = warp(self.rows[after], settings)
+        return row
+
+    def check_reachable(self, context: Context, settings: Settings, length: int) -> None:
+        """BackendError if a symbol without a row can be reached before the text is `length` symbols long."""
+        seen = {context.tokens[-1] if context.tokens else ""}
+        frontier = seen
+        enders = {stop[-1] for stop in settings.stop} | {self.end_text}
+        for _ in range(length - 1):
+            reached = {s for after in frontier for s, p in self.row(after, settings).items() if p > 0.0} - enders - seen
+            for symbol in sorted(reached):
+                if symbol not in self.rows:
+                    raise BackendError(_no_row(symbol, " and can be reached from here", self.end_text))
+            if not reached:
+                return
+            frontier = reached
+            seen = seen | reached
+
+    # -- answering --------------------------------------------------------------------------------------------------
+
+    def step(self, rows: Sequence[Request]) -> None:
+        for cost in {id(row.cost): row.cost for row in rows}.values():
+            cost.charge(forwards=1)
+        for row in rows:
+            try:
+                self._answer(row)
+            except BackendError as error:
+                row.fail(error)
+
+    def _answer(self, row: Request) -> None:
+        if isinstance(row, Draw):
+            self._draw_symbol(row)
+        elif isinstance(row, ScoreText):
+            row.complete(self._score(row))
+        elif isinstance(row, NextToken):
+            self._charge_context(row)
+            row.complete(self.row(row.context.tokens, row.settings))
+        else:
+            raise BackendError(f"a table cannot answer {type(row).__name__}.")
+
+    def _draw_symbol(self, row: Draw) -> None:
+        if row.state is None:
+            self.check_reachable(row.context, row.settings, row.max_tokens)
+            self._charge_context(row)
+            row.state = Draft(row)
+        else:
+            row.cost.charge(forwarded_tokens=1)
+        draft: Draft = row.state
+        table = self.row(draft.tokens or row.context.tokens, row.settings)
+        symbol = list(table)[inverse_cdf(list(table.values()), draft.uniform)]
+        if symbol == self.end_text:
+            draft.end(math.log(table[symbol]))
+        else:
+            draft.push(symbol, math.log(table[symbol]))
+
+    def _score(self, row: ScoreText) -> float:
+        tokens, closed = row.value
+        asked = (*tokens, self.end_text) if closed else tokens
+        self._charge_context(row)
+        row.cost.charge(scored_tokens=len(asked), forwarded_tokens=max(len(asked) - 1, 0))
+        if self.end_text in tokens:
+            return NEG_INF
+        after, total = row.context.tokens, 0.0
+        for symbol in asked:
+            p = self.row(after, row.settings).get(symbol, 0.0)
+            if p == 0.0:
+                return NEG_INF
+            total += math.log(p)
+            after = (symbol,)
+        return total
+
+    def _charge_context(self, row: Any) -> None:
+        n = len(row.context.tokens)
+        row.cost.charge(prompt_tokens=n, forwarded_tokens=n)
+
+
+def warp(row: Row, settings: Settings) -> Row:
+    """A row under temperature, then top-k, then top-p, renormalised. Equal probabilities: the earlier symbol first."""
+    if settings.warp == Settings().warp:
+        return row
+    ranked = sorted((symbol for symbol, p in row.items() if p > 0.0), key=lambda symbol: -row[symbol])
+    if settings.temperature == 0.0:
+        return {ranked[0]: 1.0}
+    top = row[ranked[0]]
+    tempered = {symbol: (row[symbol] / top) ** (1.0 / settings.temperature) for symbol in ranked[: settings.top_k]}
+    kept, mass = _normalised(tempered), 0.0
+    nucleus = set()
+    for symbol, p in kept.items():
+        nucleus.add(symbol)
+        mass += p
+        if mass >= settings.top_p - 1e-12:  # sums such as .1 + .2 must reach .3
+            break
+    return _normalised({symbol: kept[symbol] for symbol in row if symbol in nucleus})
+
+
+def _normalised(weights: Mapping[str, float]) -> Row:
+    total = math.fsum(weights.values())
+    return {symbol: w / total for symbol, w in weights.items()}
+
+
+def _row(after: str, weights: Mapping[str, float]) -> Row:
+    """A row of the table, checked and normalised."""
+    if len(after) > 1:
+        raise UsageError(f"TableLM: the row {after!r} should be keyed by one symbol, or '' for the first.")
+    if not isinstance(weights, Mapping) or not weights:
+        raise UsageError(f"TableLM: the row after {after!r} should be a dict symbol -> probability; found {weights!r}.")
+    for symbol, p in weights.items():
+        if not isinstance(symbol, str) or len(symbol) != 1:
+            raise UsageError(f"TableLM: the row after {after!r} names {symbol!r}, which is not one symbol.")
+        if not 0.0 <= p < math.inf:
+            raise UsageError(
+                f"TableLM: the row after {after!r} gives {symbol!r} the weight {p}; expected a number >= 0."
+            )
+    if not any(weights.values()):
+        raise UsageError(f"TableLM: the row after {after!r} has no symbol of positive weight.")
+    return _normalised({symbol: float(p) for symbol, p in weights.items()})
+
+
+def _no_row(symbol: str, how: str, end: str) -> str:
+    if symbol == end:
+        return f"TableLM: the text was closed by {end!r} already; nothing follows it."
+    return f"TableLM: the symbol {symbol!r} has no row{how}. Add rows[{symbol!r}]."
