@@ -94,6 +94,16 @@ class ModelEntry:
 
 
 _PARTICLES = Option("int", low=1, meaning="number of particles")
+_BURN_IN = Option("int", 0, low=0, meaning="steps made before the first one that counts")
+_ESS_THRESHOLD = Option(
+    "float", 0.5, low=0, high=1, meaning="resample when ESS falls to this share of the particles; 1 always, 0 never"
+)
+_KERNEL = Option(
+    "str|function",
+    "single_site",
+    choices=("single_site", "suffix", "prior"),
+    meaning="how a chain moves: by name, or a function kernel(trace, rng) -> trace",
+)
 _EXPAND = Option("int", low=1, meaning="children of a node")
 _CHILDREN = Option(
     "str", "auto", choices=("auto", "draw"), meaning="auto enumerates finite choices, most probable first; draw draws them"
@@ -126,13 +136,7 @@ ENGINES: dict[str, EngineEntry] = {
                 choices=("systematic", "stratified", "residual", "multinomial"),
                 meaning="unbiased scheme, or a function f(log_weights, n, rng) -> (parents, log_weights)",
             ),
-            "ess_threshold": Option(
-                "float",
-                0.5,
-                low=0,
-                high=1,
-                meaning="resample when ESS falls to this share of the particles; 1 always, 0 never",
-            ),
+            "ess_threshold": _ESS_THRESHOLD,
             "rejuvenate": Option(
                 "function", None, meaning="Markov kernel f(trace, rng) -> trace applied after resampling"
             ),
@@ -145,6 +149,42 @@ ENGINES: dict[str, EngineEntry] = {
         {"n": Option("int", low=1, meaning="number of independent runs")},
         result="search",
         summary="independent runs, ranked by weight",
+    ),
+    "mcmc": EngineEntry(
+        "inference.mcmc:mcmc",
+        {
+            "samples": Option("int", low=1, meaning="traces kept of each chain"),
+            "burn_in": _BURN_IN,
+            "thin": Option("int", 1, low=1, meaning="keep every so many-th step"),
+            "chains": Option("int", 1, low=1, meaning="chains side by side"),
+            "kernel": _KERNEL,
+        },
+        needs=frozenset({"rescore"}),
+        summary="Markov chains of Metropolis-Hastings moves on traces",
+    ),
+    "particle_gibbs": EngineEntry(
+        "inference.particle_gibbs:particle_gibbs",
+        {
+            "particles": _PARTICLES,
+            "sweeps": Option("int", low=1, meaning="sweeps after burn-in; one trace is kept of each"),
+            "burn_in": _BURN_IN,
+            "ancestor_sampling": Option(
+                "bool", False, meaning="let the reference change its ancestor; scores its later choices again"
+            ),
+            "ess_threshold": _ESS_THRESHOLD,
+        },
+        summary="a Markov chain of conditional SMC sweeps",
+    ),
+    "parallel_tempering": EngineEntry(
+        "inference.parallel_tempering:parallel_tempering",
+        {
+            "temperatures": Option("list", meaning="of the scores in each chain; the first is 1"),
+            "sweeps": Option("int", low=1, meaning="sweeps after burn-in; the first chain's trace is kept of each"),
+            "burn_in": _BURN_IN,
+            "kernel": _KERNEL,
+        },
+        needs=frozenset({"rescore"}),
+        summary="Markov chains at rising temperatures that exchange states",
     ),
     "astar": EngineEntry(
         "inference.astar:astar",
@@ -178,7 +218,7 @@ MODELS: dict[str, ModelEntry] = {
     ),
     "gguf": ModelEntry("backends.smollm2:load_gguf", "gguf:PATH", _TEXT | {"hidden_states"}, "a GGUF file"),
     "table": ModelEntry(
-        "backends.table:TableLM", 'table({"": {...}}, end="$")', _TEXT, "an exact toy: a table of next symbols"
+        "backends.table:TableLM", 'table(rows, end="$")', _TEXT, "an exact toy: a table of next symbols"
     ),
     "scripted": ModelEntry(
         "backends.scripted:from_spec", "scripted:TEXT", frozenset({"draw", "score"}), "replies by rule, for tests"
