@@ -22,6 +22,8 @@ def load(spec: str, **options: Any) -> Any:
     if not isinstance(spec, str):
         raise UsageError(f"load expects a text such as 'smollm2' or 'hf:PATH', found {spec!r}.")
     scheme, argument = _split(spec)
+    if "(" in MODELS[scheme].form and not options:
+        raise UsageError(f"cannot read the model {spec!r}: it is written {MODELS[scheme].form}.")
     key = (scheme, argument, *sorted(options.items(), key=repr))
     try:
         known = _loaded.get(key)

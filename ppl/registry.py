@@ -108,6 +108,9 @@ _EXPAND = Option("int", low=1, meaning="children of a node")
 _CHILDREN = Option(
     "str", "auto", choices=("auto", "draw"), meaning="auto enumerates finite choices, most probable first; draw draws them"
 )
+_SCALE = Option(
+    "str", "reward", choices=("reward", "log"), meaning="a node's value: exp(scores + heuristic), or their sum itself"
+)
 
 ENGINES: dict[str, EngineEntry] = {
     "exact": EngineEntry(
@@ -203,6 +206,31 @@ ENGINES: dict[str, EngineEntry] = {
         result="search",
         needs=frozenset({"heuristic"}),
         summary="best-first search; true MAP order where heuristics bound the rest",
+    ),
+    "mcts": EngineEntry(
+        "inference.mcts:mcts",
+        {
+            "simulations": Option("int", low=1, meaning="leaves to expand"),
+            "expand": _EXPAND,
+            "c": Option("float", 1.25, low=0, meaning="weight of the prior against the mean value"),
+            "children": _CHILDREN,
+            "batch": Option("int", 1, low=1, meaning="leaves expanded together"),
+            "scale": _SCALE,
+        },
+        result="search",
+        needs=frozenset({"heuristic"}),
+        summary="Monte-Carlo tree search by PUCT, values from heuristics",
+    ),
+    "ab_mcts": EngineEntry(
+        "inference.ab_mcts:ab_mcts",
+        {
+            "nodes": Option("int", low=1, meaning="nodes to generate"),
+            "prior": Option("str", "gaussian", choices=("gaussian", "beta"), meaning="model of an arm's rewards"),
+            "batch": Option("int", 1, low=1, meaning="nodes generated together"),
+            "scale": _SCALE,
+        },
+        result="search",
+        summary="adaptive branching: Thompson sampling between a new child and an old one",
     ),
 }
 
