@@ -65,6 +65,19 @@ class Tree:
             families[parent] = living if self._branches(parent) else _merge(living, starts[parent])
         return [[p] if p in moved and not p.dead else families.get(p, []) for p in parents]
 
+    def draw(self, parents: Sequence[Execution]) -> list[Execution]:
+        """One more drawn child of each parent, dead ones included; a parent may occur, and come again, many times."""
+        children = []
+        for parent in parents:
+            fresh = not parent.forks
+            children.append(parent.fork())
+            if fresh:
+                children[-1].adopt(parent)
+                self.run.drop([parent])
+        self.made += len(children)
+        self._advance(children, Stop.BARRIER)
+        return children
+
     def _move_on(self, parents: list[Execution]) -> set[Execution]:
         """Advance nodes that stand before no choice; those that have come to a new node, or to their end."""
         barriers = [p.barriers for p in parents]
@@ -118,16 +131,17 @@ def _merge(children: list[Execution], start: Node) -> list[Execution]:
     """Children that drew the same values since `start` become one, whose weight gains the log of their number."""
     groups: dict[Any, list[Execution]] = {}
     for child in children:
-        values = [(n.address, n.value) for n in _since(child, start) if n.kind == "sample"]
-        groups.setdefault(_label(values), []).append(child)
+        groups.setdefault(_drawn_since(child, start), []).append(child)
     for first, *others in groups.values():
         first.offset += math.log(1 + len(others))
         first.run.drop(others)
     return [group[0] for group in groups.values()]
 
 
-def _label(values: list[tuple[str, Any]]) -> Any:
-    label = tuple(values)
+def _drawn_since(execution: Execution, start: Node) -> Any:
+    """What it drew, hashable. Texts are equal if their tokens and the way they ended are."""
+    drawn = [(n.address, n.value) for n in since(execution, start) if n.kind == "sample"]
+    label = tuple((site, v, getattr(v, "tokens", None), getattr(v, "finish", None)) for site, v in drawn)
     try:
         hash(label)
     except TypeError:
@@ -135,7 +149,7 @@ def _label(values: list[tuple[str, Any]]) -> Any:
     return label
 
 
-def _since(execution: Execution, start: Node | None) -> list[Node]:
+def since(execution: Execution, start: Node | None) -> list[Node]:
     """The effects after `start`, last first; all of them without one."""
     nodes = []
     for node in backwards(execution.leaf):
@@ -164,7 +178,7 @@ class Estimate:
 
 def estimate(execution: Execution, start: Node | None, parent: Estimate) -> Estimate:
     """The worth of a node whose parent stood at `start`; None for the root, whose parent is `Estimate()`."""
-    block = _since(execution, start)
+    block = since(execution, start)
     scores = [n.log_weight for n in block if n.kind in ("score", "observe")]
     hints = [n.value for n in block if n.kind == "barrier" and n.value is not None]
     score, scored = parent.score + math.fsum(scores), parent.scored or bool(scores)
@@ -178,3 +192,8 @@ def estimate(execution: Execution, start: Node | None, parent: Estimate) -> Esti
     else:
         log_value = parent.log_value if guided else score
     return Estimate(log_value, score, scored, guided, own[0])
+
+
+def worth(estimate: Estimate, scale: str) -> float:
+    """A node's value: exp of its estimate ("reward"), or the estimate itself ("log")."""
+    return estimate.log_value if scale == "log" else math.exp(min(estimate.log_value, 700.0))
