@@ -1,0 +1,142 @@
+"""Attention over a prefix tree, through transformers' own attention interface and the models' own forward code.
+
+A forward takes packed tokens of many branches as one row. Keys and values that two or more of them see (trunks) are
+read once, by one dense product under a mask; what a token alone sees (its tail) is gathered per token; one softmax
+runs over both. Sliding windows are masked by position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from backends.kv_tree import KVTree, Node
+
+NAME = "kv_tree"
+
+
+class Plan:
+    """Which slots each packed token sees, and how to read them. Built once per forward, used by every layer.
+
+    trunk  slots seen by two tokens or more, as a slice where they lie nearly together; hidden_of masks them
+    tails  slots seen by one token, padded to the longest; both masks are additive, None where everything is seen
+    """
+
+    def __init__(self, tree: KVTree, nodes: Sequence[Node], heads: int) -> None:
+        self.tree, self.heads = tree, heads
+        self.depths = np.array([n.depth for n in nodes])
+        self.new = torch.tensor([n.slot for n in nodes], dtype=torch.long, device=tree.device)
+        paths = _paths(nodes)
+        rows = np.repeat(np.arange(len(nodes)), [len(p) for p in paths])
+        slots = np.concatenate(paths)
+        shared = np.bincount(slots, minlength=tree.capacity) > 1
+        self._plan_trunk(np.flatnonzero(shared), rows, slots, shared)
+        own = ~shared[slots]
+        self._plan_tails(rows[own], slots[own], len(nodes))
+        self._windows: dict[int | None, tuple[torch.Tensor | None, torch.Tensor | None]] = {}
+
+    def _plan_trunk(self, trunk: np.ndarray, rows: np.ndarray, slots: np.ndarray, shared: np.ndarray) -> None:
+        self.trunk_slots = trunk
+        if len(trunk) and trunk[-1] - trunk[0] < 1.25 * len(trunk):
+            self.trunk_slots = np.arange(trunk[0], trunk[-1] + 1)
+            self.trunk: Any = slice(int(trunk[0]), int(trunk[-1]) + 1)
+        else:
+            self.trunk = torch.from_numpy(trunk).to(self.tree.device)
+        column = np.zeros(self.tree.capacity, dtype=np.int64)
+        column[self.trunk_slots] = np.arange(len(self.trunk_slots))
+        self.trunk_seen = np.zeros((len(self.depths), len(self.trunk_slots)), dtype=bool)
+        inside = shared[slots]
+        self.trunk_seen[rows[inside], column[slots[inside]]] = True
+
+    def _plan_tails(self, rows: np.ndarray, slots: np.ndarray, n: int) -> None:
+        lengths = np.bincount(rows, minlength=n)
+        longest = int(lengths.max(initial=0))
+        self.tail_seen = np.arange(longest)[None, :] < lengths[:, None]
+        padded = np.zeros((n, longest), dtype=np.int64)
+        padded[self.tail_seen] = slots
+        self.tail_slots = padded
+        self.tails = torch.from_numpy(padded).to(self.tree.device)
+
+    def masks(self, window: int | None) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Additive masks of trunk (heads * tokens, trunk) and tails (tokens, 1, 1, tail) under a sliding window."""
+        if window not in self._windows:
+            trunk, tail = self.trunk_seen, self.tail_seen
+            if window is not None:
+                depths = self.tree.depths
+                trunk = trunk & (self.depths[:, None] - depths[self.trunk_slots][None, :] < window)
+                tail = tail & (self.depths[:, None] - depths[self.tail_slots] < window)
+            trunk_mask = self._additive(trunk)
+            if trunk_mask is not None:
+                trunk_mask = trunk_mask.repeat_interleave(self.heads, 0)
+            tail_mask = self._additive(tail)
+            self._windows[window] = trunk_mask, None if tail_mask is None else tail_mask[:, None, None, :]
+        return self._windows[window]
+
+    def _additive(self, seen: np.ndarray) -> torch.Tensor | None:
+        if seen.all():
+            return None
+        mask = torch.zeros(seen.shape, dtype=self.tree.dtype)
+        mask[torch.from_numpy(~seen)] = float("-inf")
+        return mask.to(self.tree.device)
+
+
+def _paths(nodes: Sequence[Node]) -> list[np.ndarray]:
+    """The slots from the root to each node; those of a node in the batch extend its parent's."""
+    known: dict[int, np.ndarray] = {}
+    paths = []
+    for node in nodes:
+        parent = node.parent
+        above = known.get(id(parent))
+        if above is None:
+            above = (
+                np.fromiter((n.slot for n in parent.path()), dtype=np.int64)
+                if parent is not None
+                else np.zeros(0, np.int64)
+            )
+        path = known[id(node)] = np.append(above, node.slot)
+        paths.append(path)
+    return paths
+
+
+def attend(
+    module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: Any,
+    scaling: float | None = None, dropout: float = 0.0, sliding_window: int | None = None, softcap: float | None = None,
+    tree_plan: Plan | None = None, **kwargs: Any,
+) -> tuple[torch.Tensor, None]:  # fmt: skip
+    """transformers' attention interface: (1, heads, T, d) in, (1, T, heads, d) out, keys and values kept in the tree."""
+    assert tree_plan is not None, "this model's attention runs over a KV tree; call it through its backend"
+    plan, tree, layer = tree_plan, tree_plan.tree, module.layer_idx
+    tokens, width = query.shape[2], query.shape[3]
+    kv_heads = key.shape[1]
+    group = query.shape[1] // kv_heads
+    scale = width**-0.5 if scaling is None else scaling
+    tree.k[layer].index_copy_(0, plan.new, key[0].transpose(0, 1))
+    tree.v[layer].index_copy_(0, plan.new, value[0].transpose(0, 1))
+    q = query[0].view(kv_heads, group, tokens, width).permute(2, 0, 1, 3) * scale  # tokens, kv heads, group, width
+    trunk_mask, tail_mask = plan.masks(sliding_window)
+
+    trunk_k, trunk_v = tree.k[layer][plan.trunk], tree.v[layer][plan.trunk]  # trunk, kv heads, width
+    q_trunk = q.permute(1, 0, 2, 3).reshape(kv_heads, tokens * group, width)
+    on_trunk = torch.matmul(q_trunk, trunk_k.permute(1, 2, 0))
+    tail_k, tail_v = tree.k[layer][plan.tails], tree.v[layer][plan.tails]  # tokens, tail, kv heads, width
+    on_tails = torch.matmul(q, tail_k.permute(0, 2, 3, 1))  # tokens, kv heads, group, tail
+    if softcap is not None:
+        on_trunk, on_tails = (torch.tanh(x / softcap) * softcap for x in (on_trunk, on_tails))
+    if trunk_mask is not None:
+        on_trunk = on_trunk + trunk_mask
+    if tail_mask is not None:
+        on_tails = on_tails + tail_mask
+    trunk = on_trunk.shape[-1]
+    both = torch.cat([on_trunk.view(kv_heads, tokens, group, trunk).transpose(0, 1), on_tails], -1)
+    weights = torch.softmax(both, -1, dtype=torch.float32).to(query.dtype)
+    from_trunk = weights[..., :trunk].transpose(0, 1).reshape(kv_heads, tokens * group, trunk)
+    out = torch.matmul(from_trunk, trunk_v.permute(1, 0, 2)).view(kv_heads, tokens, group, width).transpose(0, 1)
+    out = out + torch.matmul(weights[..., trunk:], tail_v.permute(0, 2, 1, 3))
+    return out.reshape(1, tokens, kv_heads * group, width), None
+
+
+ALL_ATTENTION_FUNCTIONS.register(NAME, attend)
