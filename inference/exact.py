@@ -31,7 +31,8 @@ class exact(Engine):  # noqa: N801
                 stack, level = stack[:-BATCH], stack[-BATCH:]
                 run.advance_all(level, Stop.ANY)
                 ended += [e for e in level if not e.running]
-                parked = [e for e in level if e.running]
+                parked = [e for e in level if e.running and e.choice is not None]
+                stack += [e for e in level if e.running and e.choice is None]  # at a checkpoint: nothing to branch on
                 self._check(run, parked, len(ended) + len(stack) + len(parked))
                 for node, table in zip(parked, run.supports(parked), strict=True):
                     children = [node.branch(value, log_prob) for value, log_prob in table]

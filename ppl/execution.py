@@ -203,6 +203,8 @@ class Execution(Continuation):
 
     def _choose(self, name: str, index: int, dist: Distribution, proposal: Distribution | None) -> Any:
         forced, self.forced = self.forced, None
+        if forced is not None or proposal is not None or dist.weighted:
+            self.pending = True  # an enumerated branch weighs; a policy's value does not change where barriers lie
         if forced is None and self.policy is not None:
             forced = self.policy(self, name, index, dist, proposal)
         log_p: float | None = None
@@ -220,9 +222,6 @@ class Execution(Continuation):
             if log_p is None:
                 log_p = self._assess(dist, value, name)
             gain = NEG_INF if log_p == NEG_INF else log_p - log_q
-            self.pending = True
-        elif dist.weighted:
-            self.pending = True
         counters = self.counters = self.counters.set(name, index + 1)
         self.leaf = Node(self.leaf, "sample", name, index, value, gain, counters, dist, log_p, log_q, proposal)
         if gain == NEG_INF or log_p == NEG_INF:
