@@ -159,9 +159,8 @@ class KVTree:
 
     def _forget(self, node: Node) -> None:
         """Take a dead node that stores nothing out of the tree."""
-        if not node.children and node.parent is not None:
-            if node.parent.children.get(node.token) is node:
-                del node.parent.children[node.token]
+        if not node.children and node.parent is not None and node.parent.children.get(node.token) is node:
+            del node.parent.children[node.token]
 
     # -- slots -----------------------------------------------------------------------------------------------------
 
