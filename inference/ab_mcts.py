@@ -4,8 +4,8 @@ Every node has a GEN arm (draw one more child here) and a CONT arm (go on from a
 An arm is worth a draw from the posterior of its mean reward. Walking down from the root, the larger draw wins, until
 GEN does. The new child's reward goes to its parent's GEN arm, and to CONT and the child's arm at every ancestor.
 
-Nodes of one batch stand in for one another until their rewards are known: a walk leaves the expected reward of the
-GEN arm it chose behind, and takes it back when the true one comes.
+Nodes can be generated in batches, never more at once than there are nodes: with that alone the tree keeps the width
+and depth it has one by one, where a fixed batch makes it wide and flat (its first nodes can only be the root's).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from inference.engine import Engine, engine
 from inference.frontier import Estimate, Tree, estimate, worth
@@ -26,56 +26,60 @@ from ppl.trace import Node
 SAME = "the program called no heuristic and scored nothing: to ab_mcts every node is worth the same"
 
 
-class Arm:
-    """The rewards seen at one arm, as n, their sum and the sum of their squares."""
+class Arm(Protocol):
+    """What is known of the mean reward of one arm."""
 
-    __slots__ = ("n", "squares", "total")
+    def tell(self, reward: float) -> None: ...
 
-    def __init__(self) -> None:
-        self.n, self.total, self.squares = 0, 0.0, 0.0
-
-    def tell(self, reward: float, count: int = 1) -> None:
-        """Add a reward, or take one back (count -1)."""
-        self.n += count
-        self.total += count * reward
-        self.squares += count * reward * reward
+    @classmethod
+    def draw(cls, arms: Sequence[Any], rng: Any) -> list[float]:
+        """A mean reward for each arm, from its posterior."""
 
 
 class Gaussian:
     """Normal rewards, normal-inverse-chi-squared prior with m = 0, kappa = nu = 1, tau^2 = 0.1 (Murphy 2023, 3.4.3.3).
 
-    The mean of an arm is t-distributed with 1 + n degrees of freedom around `mean`.
+    The mean has a t distribution with 1 + n degrees of freedom, around `mean` with scale `scale`.
     """
 
-    @staticmethod
-    def mean(arm: Arm) -> float:
-        return arm.total / (1 + arm.n)
+    __slots__ = ("freedom", "mean", "scale", "squares", "total")
 
-    @staticmethod
-    def scale(arm: Arm) -> float:
-        return math.sqrt(0.1 + max(0.0, arm.squares - arm.total * arm.total / (1 + arm.n))) / (1 + arm.n)
+    def __init__(self) -> None:
+        self.total = self.squares = self.mean = 0.0
+        self.freedom, self.scale = 1, math.sqrt(0.1)
+
+    def tell(self, reward: float) -> None:
+        self.freedom += 1
+        self.total += reward
+        self.squares += reward * reward
+        self.mean = self.total / self.freedom
+        self.scale = math.sqrt(0.1 + max(0.0, self.squares - self.total * self.mean)) / self.freedom
 
     @classmethod
-    def draw(cls, arms: Sequence[Arm], rng: Any) -> list[float]:
-        noise = rng.standard_t([1 + arm.n for arm in arms]).tolist()
-        return [cls.mean(arm) + cls.scale(arm) * t for arm, t in zip(arms, noise, strict=True)]
+    def draw(cls, arms: Sequence[Gaussian], rng: Any) -> list[float]:
+        noise = rng.standard_t([arm.freedom for arm in arms]).tolist()
+        return [arm.mean + arm.scale * t for arm, t in zip(arms, noise, strict=True)]
 
 
 class Beta:
     """Rewards in [0, 1] counted as fractions of a success, Jeffreys' prior Beta(1/2, 1/2)."""
 
-    @staticmethod
-    def mean(arm: Arm) -> float:
-        return (0.5 + arm.total) / (1 + arm.n)
+    __slots__ = ("failures", "successes")
 
-    @staticmethod
-    def draw(arms: Sequence[Arm], rng: Any) -> list[float]:
-        successes = [0.5 + arm.total for arm in arms]
-        draws: list[float] = rng.beta(successes, [1 + arm.n - s for arm, s in zip(arms, successes, strict=True)]).tolist()
+    def __init__(self) -> None:
+        self.successes = self.failures = 0.5
+
+    def tell(self, reward: float) -> None:
+        self.successes += reward
+        self.failures += 1.0 - reward
+
+    @classmethod
+    def draw(cls, arms: Sequence[Beta], rng: Any) -> list[float]:
+        draws: list[float] = rng.beta([arm.successes for arm in arms], [arm.failures for arm in arms]).tolist()
         return draws
 
 
-PRIORS: dict[str, type[Gaussian] | type[Beta]] = {"gaussian": Gaussian, "beta": Beta}
+PRIORS: dict[str, type[Arm]] = {"gaussian": Gaussian, "beta": Beta}
 
 
 @dataclass(eq=False, slots=True)
@@ -85,21 +89,21 @@ class Branch:
     execution: Execution
     leaf: Node
     parent: Branch | None
-    arm: Arm
     estimate: Estimate
-    gen: Arm = field(default_factory=Arm)
-    cont: Arm = field(default_factory=Arm)
+    arm: Arm
+    gen: Arm
+    cont: Arm
     children: list[Branch] = field(default_factory=list)
     ends: list[Branch] = field(default_factory=list)
 
-    def tell(self, reward: float, count: int = 1) -> None:
+    def tell(self, reward: float) -> None:
         """The reward of a child generated here."""
-        self.gen.tell(reward, count)
+        self.gen.tell(reward)
         branch = self
         while branch.parent is not None:
-            branch.arm.tell(reward, count)
+            branch.arm.tell(reward)
             branch = branch.parent
-            branch.cont.tell(reward, count)
+            branch.cont.tell(reward)
 
     def below(self) -> Iterator[Branch]:
         stack = [self]
@@ -109,14 +113,14 @@ class Branch:
             stack += branch.ends + branch.children
 
 
-def walk(root: Branch, prior: type[Gaussian] | type[Beta], rng: Any) -> Branch:
+def walk(root: Branch, rng: Any) -> Branch:
     """The node to generate a child of."""
     branch = root
     while branch.children:
-        wider, deeper = prior.draw((branch.gen, branch.cont), rng)
+        wider, deeper = branch.gen.draw((branch.gen, branch.cont), rng)
         if wider >= deeper:
             break
-        draws = prior.draw([child.arm for child in branch.children], rng)
+        draws = branch.gen.draw([child.arm for child in branch.children], rng)
         branch = branch.children[draws.index(max(draws))]
     return branch
 
@@ -128,7 +132,7 @@ class ab_mcts(Engine):  # noqa: N801
     A node is an execution at a barrier, so a program that drafts, scores and revises in a loop branches there.
 
     prior   what an arm's rewards are taken for: "gaussian", or "beta" for rewards in [0, 1]
-    batch   nodes generated together
+    batch   most nodes generated together
     scale   a node's reward is exp(scores so far + heuristic), "log" the number itself; see `mcts`, also for finished
             and dead nodes
     """
@@ -142,7 +146,7 @@ class ab_mcts(Engine):  # noqa: N801
     def search(self, run: Run) -> SearchResult:
         tree, roots = Tree(run, "draw"), list[Branch]()
         with run.limits:
-            roots += [Branch(e, e.leaf, None, Arm(), estimate(e, None, Estimate())) for e in tree.root()]
+            roots += [self._branch(execution, None) for execution in tree.root()]
             for root in roots:
                 if root.execution.running:
                     self.grow(run, tree, root)
@@ -157,34 +161,30 @@ class ab_mcts(Engine):  # noqa: N801
         return tree.result([b.execution for b in finished], [b.execution for b in open_])
 
     def grow(self, run: Run, tree: Tree, root: Branch) -> None:
-        """Generate the nodes below a root; rewards stay in its branches."""
-        prior, least = PRIORS[self.prior], 0.0
-        made = 0
+        """Generate the nodes below a root. Rewards stay in its branches."""
+        made, least = 0, 0.0
         while made < self.nodes:
-            parents, guesses = list[Branch](), list[float]()
-            for i in range(made, min(self.nodes, made + self.batch)):
-                parents.append(walk(root, prior, run.rng("thompson", i)))
-                guesses.append(prior.mean(parents[-1].gen))
-                parents[-1].tell(guesses[-1])
-            made += len(parents)
+            several = min(self.batch, self.nodes - made, max(1, made))
+            parents = [walk(root, run.rng("thompson", made + i)) for i in range(several)]
             children = tree.draw([parent.execution for parent in parents])
-            for parent, guess in zip(parents, guesses, strict=True):
-                parent.tell(guess, -1)
             for parent, child in zip(parents, children, strict=True):
-                reward = least
-                if not child.dead:
-                    reward = self._add(child, parent)
-                    least = min(least, reward)
+                reward = least if child.dead else self._add(child, parent)
+                least = min(least, reward)
                 parent.tell(reward)
+            made += several
 
     def _add(self, child: Execution, parent: Branch) -> float:
-        found = estimate(child, parent.leaf, parent.estimate)
-        branch = Branch(child, child.leaf, parent, Arm(), found)
+        branch = self._branch(child, parent)
         (parent.children if child.running else parent.ends).append(branch)
-        reward = worth(found, self.scale)
+        reward = worth(branch.estimate, self.scale)
         if self.prior == "beta" and not 0.0 <= reward <= 1.0 + 1e-9:
             raise WeightError(
                 f"ab_mcts(prior='beta') needs rewards in [0, 1], as from heuristic(r.log()); found {reward:g}."
                 " Write prior='gaussian' for others."
             )
         return min(reward, 1.0) if self.prior == "beta" else reward
+
+    def _branch(self, execution: Execution, parent: Branch | None) -> Branch:
+        start, before = (None, Estimate()) if parent is None else (parent.leaf, parent.estimate)
+        found, arm = estimate(execution, start, before), PRIORS[self.prior]
+        return Branch(execution, execution.leaf, parent, found, arm(), arm(), arm())
