@@ -7,15 +7,14 @@ of a better message, and what only the text shows (escapes, indentation, sizes o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from os.path import commonprefix
 from typing import Any, TypeVar
-
-from lark import Token
 
 from grammar import syntax as s
 from grammar.diagnostics import Diagnostic, Source, diagnostic
 from grammar.syntax import Identifier, Node, Span
+from grammar.tokens import Token
 
 NodeType = TypeVar("NodeType", bound=Node)
 
@@ -39,9 +38,6 @@ class Builder:
         self.source = source
         self.diagnostics: list[Diagnostic] = []
         self.grouped: set[Span] = set()
-
-    def build(self, rule: str, parts: Sequence[Any]) -> Any:
-        return getattr(self, rule)(*parts)
 
     def report(self, code: str, span: Span, **words: Any) -> None:
         self.diagnostics.append(diagnostic(code, self.source, span, **words))
@@ -375,7 +371,7 @@ class Builder:
             if isinstance(part, Node):
                 pieces.append(part)
             elif part.type == "CHARS":
-                pieces.append((str(part), part.start_pos or 0))
+                pieces.append((str(part), part.start))
         if quote == '"""':
             pieces = unindent(pieces)
         merged: list[Any] = []
@@ -470,10 +466,9 @@ def identifier(token: Token) -> Identifier:
 
 def over(first: Token | Node, last: Token | Node) -> Span:
     """The span from the start of `first` to the end of `last`."""
-    end = last.span.end if isinstance(last, Node) else last.end_pos or 0
-    if isinstance(first, Node):
-        return Span(first.span.start, end, first.span.line, first.span.column)
-    return Span(first.start_pos or 0, end, first.line or 1, first.column or 1)
+    end = last.span.end if isinstance(last, Node) else last.end
+    start = first.span if isinstance(first, Node) else first
+    return Span(start.start, end, start.line, start.column)
 
 
 def nodes(parts: Iterable[Any], kind: type[NodeType]) -> tuple[NodeType, ...]:

@@ -11,10 +11,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from lark import Token
-
 from grammar.diagnostics import Diagnostic, Note, Source, diagnostic
-from grammar.tokens import keywords, scanner
+from grammar.tokens import Token, keywords, scanner
 
 MAX_BRACKETS = 100
 """The deepest nesting of brackets, blocks and strings."""
@@ -45,6 +43,8 @@ DECLARATION = re.compile(
     r"(?!(?:if|else|for|in|is|and|or|not|with|from|using|then)\b)[\w\"]"
 )
 
+CONDITIONAL = {"IF", "FOR", "WHILE"}
+LINE_REST = re.compile(r"[ \t\r]*(?:#|\n|\Z)")
 CALLED = re.compile(r"[ \t]+\w+[ \t]*\(")
 WORD = re.compile(r"\w+")
 INLINE_CHARS = re.compile(r'(?:[^"\\$\n]|\\[^\n]|\\|\$(?!\{))++')
@@ -90,8 +90,11 @@ class _Lexer:
         self.lexed = Lexed()
         self.position, self.line, self.line_start = 0, 1, 0
         self.open: list[int] = []  # the indices of the open brackets' tokens
+        self.previous = ""  # the type of the last token
         self.head = ""  # the type of the token that the current statement starts with
         self.pending: tuple[int, int, int] | None = None  # offset, line, column of a newline not yet judged
+        prefix = "on_"
+        self.handlers = {name[len(prefix) :].upper(): getattr(self, name) for name in dir(self) if name.startswith(prefix)}
         self.suspects: list[int] = []  # braces whose closing one is indented otherwise
 
     # ------------------------------------------------------------------------------------------------ the loop
@@ -107,76 +110,69 @@ class _Lexer:
                 self.lex_text()
                 continue
             match = scan(self.text, self.position)
-            assert match and match.lastgroup  # OTHER takes any character
-            start, self.position = match.span()
-            self.code(match.lastgroup, match.group(), start)
+            assert match  # OTHER takes any character
+            self.position, kind = match.end(), match.lastgroup
+            if kind:  # otherwise these were the last blanks
+                self.code(kind, match[kind], match.start(kind))
         self.finish()
 
     def code(self, kind: str, value: str, start: int) -> None:
         if kind == "NEWLINE":
             self.newline(start)
         elif kind == "COMMENT":
-            self.lexed.comments.append(self.token(kind, start, self.position))
-        elif kind != "BLANK":
+            self.lexed.comments.append(self.token(kind, value.rstrip(), start, self.position))
+        else:
             if self.pending:
                 self.judge_newline(start)
-            handler = getattr(self, "on_" + kind.lower(), None)
+            handler = self.handlers.get(kind)
             if handler:
                 handler(value, start)
             else:
-                self.emit(kind, start)
+                self.emit(kind, start, value)
 
     def finish(self) -> None:
         if self.open:
             self.close_all(len(self.text), Note("the file ends before it is closed"))
-        if self.previous() not in ("NEWLINE", ""):
-            self.emit("NEWLINE", self.lexed.tokens[-1].end_pos or 0, 0)
+        if self.previous not in ("NEWLINE", ""):
+            self.append(self.token("NEWLINE", "", self.lexed.tokens[-1].end, self.lexed.tokens[-1].end))
 
     # ------------------------------------------------------------------------------------------------ emitting
 
-    def token(self, kind: str, start: int, end: int) -> Token:
-        column = start - self.line_start + 1
-        return Token(kind, self.text[start:end], start, self.line, column, end_pos=end)
+    def token(self, kind: str, text: str, start: int, end: int) -> Token:
+        return Token(text, kind, start, end, self.line, start - self.line_start + 1)
 
-    def emit(self, kind: str, start: int, width: int | None = None) -> None:
-        """Add a token that ends at the current position, or has the given width."""
+    def emit(self, kind: str, start: int, text: str) -> None:
+        """Add the token that ends at the current position; `text` is what it stands for."""
         if self.at_start():
             self.head = kind
-        token = self.token(kind, start, self.position if width is None else start + width)
-        self.append(token)
-        breaks = token.count("\n")
-        if breaks:
-            self.line += breaks
-            self.line_start = start + token.rindex("\n") + 1
+        self.append(self.token(kind, text, start, self.position))
+        if "\n" in text:
+            self.line += self.text.count("\n", start, self.position)
+            self.line_start = self.text.rindex("\n", start, self.position) + 1
 
     def append(self, token: Token) -> None:
         self.lexed.tokens.append(token)
         self.lexed.inside.append(self.open[-1] if self.open else -1)
         self.lexed.depths.append(len(self.open))
+        self.previous = token.type
 
-    def supply(self, kind: str, at: int) -> None:
+    def supply_closer(self, at: int) -> None:
+        """Close the innermost bracket with a token that does not stand in the text."""
         self.lexed.supplied.add(len(self.lexed.tokens))
-        self.emit(kind, at, 0)
-
-    def replace(self, kind: str, value: str, start: int) -> None:
-        """Emit what was meant instead of what stands there."""
-        self.emit(kind, start)
-        self.lexed.tokens[-1] = self.lexed.tokens[-1].update(value=value)
+        self.append(self.token(CLOSERS[self.opener()], "", at, at))
+        self.open.pop()
 
     def report(self, code: str, start: int, end: int, *, notes: tuple[Note, ...] = (), **words: object) -> None:
         span = self.source.span(start, end)
         self.lexed.diagnostics.append(diagnostic(code, self.source, span, notes=notes, **words))
-
-    def previous(self, back: int = 1) -> str:
-        return self.lexed.tokens[-back].type if len(self.lexed.tokens) >= back else ""
 
     def opener(self) -> str:
         return self.lexed.tokens[self.open[-1]].type if self.open else ""
 
     def at_start(self) -> bool:
         """Whether the next token starts a statement, a declaration or a line of a block."""
-        kind = self.previous()
-        return kind in ("", "NEWLINE") or (kind == "LBRACE" and not self.free())
+        previous = self.previous
+        return previous == "NEWLINE" or not previous or (previous == "LBRACE" and not self.free())
 
     def free(self) -> bool:
         """Whether newlines mean nothing here: inside ( ), [ ], a hole, a dict or an update."""
@@ -189,8 +185,8 @@ class _Lexer:
     def newline(self, start: int) -> None:
         if any(self.lexed.tokens[index] == '"' for index in self.open):
             self.unclosed_text(self.text_depth(), start)
-        if self.pending is None and self.previous() not in ("", "NEWLINE"):
-            end = self.lexed.tokens[-1].end_pos or 0
+        if self.pending is None and self.previous not in ("", "NEWLINE"):
+            end = self.lexed.tokens[-1].end
             self.pending = (end, self.line, end - self.line_start + 1)
         self.line, self.line_start = self.line + 1, start + 1
 
@@ -198,49 +194,55 @@ class _Lexer:
         """Now that the next line begins: does the newline before it end the statement?"""
         assert self.pending
         (end, line, column), self.pending = self.pending, None
-        new_statement = STATEMENT.match(self.text, start)
+        new_declaration = start == self.line_start and DECLARATION.match(self.text, start)
+        new_statement = STATEMENT.match(self.text, start) or (new_declaration and not self.open)
         if self.open and not any(self.lexed.tokens[i].type == "QUOTE" for i in self.open):
-            if start == self.line_start and DECLARATION.match(self.text, start):
+            if new_declaration:
                 self.close_all(end, Note("a new declaration starts before it is closed", self.source.span(start, start + 1)))
             elif new_statement and self.free():
                 self.close_until_block(end, start)
         goes_on = self.free() or CONTINUATION.match(self.text, start)
-        if not goes_on and not self.at_start() and (new_statement or self.previous() not in GOES_ON):
-            self.append(Token("NEWLINE", "", end, line, column, end_pos=end))
+        if not goes_on and not self.at_start() and (new_statement or self.previous not in GOES_ON):
+            self.append(Token("", "NEWLINE", end, end, line, column))
 
     # ------------------------------------------------------------------------------------------------ brackets
 
-    def push(self, kind: str, start: int) -> None:
-        self.emit(kind, start)
+    def push(self, kind: str, start: int, text: str) -> None:
+        self.emit(kind, start, text)
         self.open.append(len(self.lexed.tokens) - 1)
         if len(self.open) > MAX_BRACKETS:
             self.report("E007", start, self.position)
             while self.open:
-                self.supply(CLOSERS[self.lexed.tokens[self.open.pop()].type], self.position)
+                self.supply_closer(self.position)
             self.position = len(self.text)
 
     def on_lpar(self, value: str, start: int) -> None:
-        self.push("LPAR", start)
+        self.push("LPAR", start, value)
 
     def on_lsqb(self, value: str, start: int) -> None:
-        self.push("LSQB", start)
+        self.push("LSQB", start, value)
 
     def on_quote(self, value: str, start: int) -> None:
-        self.push("QUOTE", start)
+        self.push("QUOTE", start, value)
 
     def on_lbrace(self, value: str, start: int) -> None:
         self.lexed.brace_kinds[len(self.lexed.tokens)] = self.brace_kind()
-        self.push("LBRACE", start)
+        self.push("LBRACE", start, value)
 
     def brace_kind(self) -> str:
-        previous = self.previous()
-        if previous == "CHAT" and self.previous(2) not in ("ARROW", "IS", "BAR"):
+        previous = self.previous
+        if previous == "CHAT" and self.lexed.tokens[-2].type not in ("ARROW", "IS", "BAR"):
             return "chat"
         if previous == "WITH":
             return "update"
         if not self.open and self.head in ("TEST", "TYPE"):
             return self.head.lower()
+        if (not self.open and self.head in ("FN", "PROGRAM")) or (self.head in CONDITIONAL and self.ends_line()):
+            return "block"
         return "block" if previous in ENDS_OPERAND or previous in ("ELSE", "CHAT", "NEWLINE", "") else "dict"
+
+    def ends_line(self) -> bool:
+        return bool(LINE_REST.match(self.text, self.position))
 
     def on_rpar(self, value: str, start: int) -> None:
         self.close("RPAR", start)
@@ -263,9 +265,9 @@ class _Lexer:
         if depth < len(self.open) - 1:
             self.unclosed(self.open[-1], Note(f"'{SPELLED[closer]}' comes first", self.source.span(start, start + 1)))
             while depth < len(self.open) - 1:
-                self.supply(CLOSERS[self.lexed.tokens[self.open.pop()].type], start)
+                self.supply_closer(start)
         self.suspect(start)
-        self.emit(CLOSERS[self.opener()], start)
+        self.emit(CLOSERS[self.opener()], start, SPELLED[closer])
         self.open.pop()
         if not self.open:
             self.suspects.clear()
@@ -283,7 +285,7 @@ class _Lexer:
     def suspect(self, start: int) -> None:
         """Remember a brace whose '}' starts a line but is indented otherwise: probably another one is missing."""
         opener = self.open[-1]
-        at = self.lexed.tokens[opener].start_pos or 0
+        at = self.lexed.tokens[opener].start
         if not self.text[self.line_start : start].strip() and self.indentation(at) != start - self.line_start:
             self.suspects.append(opener)
 
@@ -293,15 +295,14 @@ class _Lexer:
 
     def unclosed(self, opener: int, note: Note) -> None:
         token = self.lexed.tokens[opener]
-        start = token.start_pos or 0
-        self.report("E004", start, start + len(token), notes=(note,), bracket=f"'{token}'",
+        self.report("E004", token.start, token.end, notes=(note,), bracket=f"'{token}'",
                     closing=f"'{SPELLED[CLOSERS[token.type]]}'")  # fmt: skip
 
     def close_until_block(self, end: int, start: int) -> None:
         """A statement starts inside ( ), [ ] or a dict: the bracket was not closed."""
         self.unclosed(self.open[-1], Note("a new statement starts before it is closed", self.source.span(start, start + 1)))
         while self.free():
-            self.supply(CLOSERS[self.lexed.tokens[self.open.pop()].type], end)
+            self.supply_closer(end)
 
     def close_all(self, end: int, note: Note) -> None:
         texts = [depth for depth, i in enumerate(self.open) if self.lexed.tokens[i].type == "QUOTE"]
@@ -311,7 +312,7 @@ class _Lexer:
             if not texts:
                 self.unclosed(self.suspects[0] if self.suspects else self.open[-1], note)
             while self.open:
-                self.supply(CLOSERS[self.lexed.tokens[self.open.pop()].type], end)
+                self.supply_closer(end)
 
     # ---------------------------------------------------------------------------------------------------- text
 
@@ -321,13 +322,13 @@ class _Lexer:
         start = self.position
         if chars:
             self.position = chars.end()
-            self.emit("CHARS", start)
+            self.emit("CHARS", start, chars.group())
         elif self.text.startswith("${", start):
             self.position += 2
-            self.push("HOLE", start)
+            self.push("HOLE", start, "${")
         elif self.text.startswith(quote, start):
             self.position += len(quote)
-            self.emit("QUOTE_END", start)
+            self.emit("QUOTE_END", start, str(quote))
             self.open.pop()
         else:
             self.unclosed_text(self.text_depth(), start)
@@ -342,40 +343,45 @@ class _Lexer:
         quote = self.lexed.tokens[self.open[depth]]
         if depth + 1 < len(self.open):
             hole = self.lexed.tokens[self.open[depth + 1]]
-            self.report("E006", hole.start_pos or 0, (hole.start_pos or 0) + 2)
+            self.report("E006", hole.start, hole.start + 2)
         else:
             mend = "close it with '\"' on the same line" if quote == '"' else "close it with '\"\"\"'"
-            self.report("E005", quote.start_pos or 0, (quote.start_pos or 0) + len(quote), mend=mend)
+            self.report("E005", quote.start, quote.end, mend=mend)
         while len(self.open) > depth:
-            self.supply(CLOSERS[self.lexed.tokens[self.open.pop()].type], end)
+            self.supply_closer(end)
 
     # --------------------------------------------------------------------------------------------------- words
 
     def on_name(self, value: str, start: int) -> None:
-        previous = self.previous()
+        if self.text[self.position : self.position + 1] > "\x7f":
+            word = WORD.match(self.text, start)
+            if word and word.end() > self.position:
+                self.position = word.end()
+                return self.on_foreign_word(word.group(), start)
+        previous = self.previous
         if previous == "DOT":
-            self.emit("NAME", start)
+            self.emit("NAME", start, value)
         elif value in ELSE_IF and (self.at_start() or previous == "RBRACE"):
             self.report("E015", start, self.position, word=value)
-            self.replace("ELSE", "else", start)
-            self.replace("IF", "if", start)
+            self.emit("ELSE", start, "else")
+            self.emit("IF", start, "if")
         elif value in FUNCTION and self.at_start() and CALLED.match(self.text, self.position):
             self.report("E013", start, self.position)
-            self.replace("FN", "fn", start)
+            self.emit("FN", start, "fn")
         elif value in CONSTANTS:
             self.report("E041", start, self.position, word=value, mend=f"write `{CONSTANTS[value]}`")
-            self.replace(keywords()[CONSTANTS[value]], CONSTANTS[value], start)
+            self.emit(keywords()[CONSTANTS[value]], start, CONSTANTS[value])
         else:
-            self.emit(self.word(value), start)
+            self.emit(self.word(value), start, value)
 
     def word(self, value: str) -> str:
         """The terminal of a word: its keyword where it is one, else NAME."""
         if value in DECLARATIONS:
-            is_keyword = not self.open and (self.at_start() or (value == "extern" and self.previous() in ("PURE", "IMPURE")))
+            is_keyword = not self.open and (self.at_start() or (value == "extern" and self.previous in ("PURE", "IMPURE")))
         elif value in TEST_WORDS:
             is_keyword = self.at_start() and bool(self.open) and self.lexed.brace_kinds.get(self.open[-1]) == "test"
         elif value in AFTER:
-            is_keyword = self.head == AFTER[value] and self.previous() in ENDS_OPERAND
+            is_keyword = self.head == AFTER[value] and self.previous in ENDS_OPERAND
         else:
             is_keyword = True
         return keywords().get(value, "NAME") if is_keyword else "NAME"
@@ -387,9 +393,9 @@ class _Lexer:
             word = self.text[start : self.position]
             self.report("E008", start, self.position, what=f"'{word}' is not a number",
                         mend="numbers are written 42, 20_000, 0.5 or 1e-6; names start with a letter or '_'")  # fmt: skip
-            self.replace("NUMBER", value, start)
+            self.emit("NUMBER", start, value)
         else:
-            self.emit("NUMBER", start)
+            self.emit("NUMBER", start, value)
 
     # ------------------------------------------------------------------------------- what is not of the language
 
@@ -401,7 +407,7 @@ class _Lexer:
             self.line += self.text.count("\n", start, self.position)
             self.line_start = self.text.rfind("\n", 0, self.position) + 1
         else:
-            self.emit("TIMES", start)
+            self.emit("TIMES", start, value)
 
     def on_foreign_operator(self, value: str, start: int) -> None:
         meant = OPERATORS[value]
@@ -409,23 +415,23 @@ class _Lexer:
             self.report("E012", start, self.position)
         else:
             self.report("E019", start, self.position, found=value, mend=meant)
-        self.replace(OPERATOR_TYPES[meant], meant, start)
+        self.emit(OPERATOR_TYPES[meant], start, meant)
 
     def on_foreign_string(self, value: str, start: int) -> None:
         content = value.strip("'")
         fits = len(content) < 30 and not set(content) & set('"\n\\')
         self.report("E003", start, self.position, mend=f'"{content}"' if fits else '"..." instead of \'...\'')
-        self.replace("RAW", f'r"{content}"', start)
+        self.emit("RAW", start, f'r"{content}"')
 
     def on_foreign_word(self, value: str, start: int) -> None:
         self.report("E009", start, self.position, what=f"'{value}' is not a name",
                     mend="names use the letters a-z and A-Z, digits and '_'")  # fmt: skip
-        self.emit("NAME", start)
+        self.emit("NAME", start, value)
 
     def on_other(self, value: str, start: int) -> None:
         if value == ";":
             self.report("E002", start, self.position)
-            if not self.free() and self.previous() not in ("", "NEWLINE"):
+            if not self.free() and self.previous not in ("", "NEWLINE"):
                 self.newline_here(start)
         elif value == "@" and self.at_start():
             self.report("E046", start, self.position)

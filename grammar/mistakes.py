@@ -11,11 +11,10 @@ import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from lark import Token
-
 from grammar.diagnostics import Diagnostic, Source, diagnostic
 from grammar.lexer import ENDS_OPERAND, SPELLED, Lexed
 from grammar.syntax import Span
+from grammar.tokens import Token
 
 DECLARATION_KEYWORDS = {
     "SCALE", "IMPORT", "MODEL", "REWARD", "PURE", "IMPURE", "EXTERN", "TYPE", "CONST", "FN", "PROGRAM", "INFER", "LIMIT", "TEST",
@@ -175,12 +174,14 @@ class Place:
     ) -> Mistake:
         """A mistake at this token, or at another one. `{found}`, `{before}` and `{expected}` are filled in."""
         token = at or self.token
-        start, end = token.start_pos or 0, token.end_pos or 0
         defaults = {"found": self.describe(self.token), "before": self.describe(self.before), "expected": self.expected()}
-        span: Span = self.source.span(start, max(start, end))
+        span: Span = self.source.span(token.start, token.end)
         found = diagnostic(code, self.source, span, **{**defaults, **words})
-        tokens = None if instead is None else tuple(Token.new_borrow_pos(*each, self.token) for each in instead)
+        tokens = None if instead is None else tuple(self.stand_in(*each) for each in instead)
         return Mistake(found, tokens, drops)
+
+    def stand_in(self, kind: str, text: str) -> Token:
+        return Token(text, kind, self.token.start, self.token.start, self.token.line, self.token.column)
 
     def describe(self, token: Token | None) -> str:
         if token is None:
@@ -446,6 +447,12 @@ def function_header(p: Place) -> Mistake | None:
 # --------------------------------------------------------------------------------------------------- what is missing
 
 
+def reason(p: Place) -> Mistake | None:
+    if p.before and p.before.type == "ELSE" and p.head.type == "REQUIRE" and "QUOTE" in p.accepts and not p.wants_expression:
+        return p.mistake("E029", expected="a string", mend='write `require <condition> else "why it failed"`')
+    return None
+
+
 def missing_type(p: Place) -> Mistake | None:
     return p.mistake("E039") if p.wants_type else None
 
@@ -567,9 +574,17 @@ def missing_line_end(p: Place) -> Mistake | None:
     return p.mistake("E027", mend=mend)
 
 
+def missing_operator(p: Place) -> Mistake | None:
+    if not p.wants_operator:
+        return None
+    words = [word for kind, word in TERMINALS.items() if kind in p.accepts & {"ELSE", "MAX", "FROM", "LBRACE", "ARROW"}]
+    expected = " or ".join(["an operator", *(f"'{word}'" for word in words)])
+    return p.mistake("E028", expected=expected, mend=f"put an operator between them, or remove {p.describe(p.token)}")
+
+
 RULES: list[Callable[[Place], Mistake | None]] = [
     foreign_word, misspelled, nested_function, misplaced_sample, keyword_as_name, colon, equal_sign, question_mark,
     version_line, line_start, loop_bound, observed_from, loop_in, parameter, dropped_value, chained_comparison,
-    function_header, lambda_form, missing_type, missing_value, missing_else, declaration_form, field_form, missing_brace,
-    missing_name, missing_expression, missing_separator, missing_line_end,
+    function_header, lambda_form, reason, missing_type, missing_value, missing_else, declaration_form, field_form, missing_brace,
+    missing_name, missing_expression, missing_separator, missing_line_end, missing_operator,
 ]  # fmt: skip

@@ -6,11 +6,12 @@ obvious ones (`=` for `==`), and otherwise give up only the statement: it puts E
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from lark import Token, Tree
+from lark import Tree
 from lark.parse_tree_builder import ParseTreeBuilder
 
 from grammar.builder import Builder
@@ -18,7 +19,7 @@ from grammar.diagnostics import Diagnostic, ScaleError, Source, diagnostic
 from grammar.lexer import CLOSERS, tokenize
 from grammar.mistakes import DECLARATION_KEYWORDS, explain_mistake
 from grammar.syntax import MAX_DEPTH, Expr, Module, Node, Span, children
-from grammar.tokens import grammar
+from grammar.tokens import Token, grammar
 
 MAX_MISTAKES = 20
 """After so many the rest of a file is not parsed."""
@@ -74,11 +75,51 @@ def parse_expression(text: str, path: str = "<expression>") -> Expr:
     return cast(Expr, value)
 
 
+class _Reduction(NamedTuple):
+    """A rule to reduce by: how many symbols it takes, what it becomes, and its number. A `unit` rule
+    (`?expr: or_expr`) passes its one value on."""
+
+    size: int
+    origin: str
+    number: int
+    unit: bool
+
+
+class _Table(NamedTuple):
+    """An LALR automaton. `actions[state][symbol]` is the state to shift to, or a reduction; `rules` are Lark's."""
+
+    actions: dict[int, dict[str, int | _Reduction]]
+    rules: list[Any]
+    first: int
+    last: int
+
+
 @cache
-def _tables(start: str) -> tuple[dict[Any, dict[str, tuple[Any, Any]]], Any, Any]:
-    """The action tables (state -> symbol -> action, target), the first state and the last one."""
+def _table(start: str) -> _Table:
     conf = grammar().parse_interactive(start=start).parser_state.parse_conf
-    return conf.states, conf.start_state, conf.end_state
+    reductions: dict[Any, _Reduction] = {}
+
+    def action(target: Any) -> int | _Reduction:
+        if isinstance(target, int):
+            return target
+        if target not in reductions:
+            unit = len(target.expansion) == 1 and target.options.expand1 and not target.alias
+            reductions[target] = _Reduction(len(target.expansion), target.origin.name, len(reductions), unit)
+        return reductions[target]
+
+    actions = {state: {symbol: action(each[1]) for symbol, each in row.items()} for state, row in conf.states.items()}
+    return _Table(actions, list(reductions), conf.start_state, conf.end_state)
+
+
+class _Inline:
+    """A builder's methods as Lark wants them: of one list of parts."""
+
+    def __init__(self, builder: Builder) -> None:
+        self._builder = builder
+
+    def __getattr__(self, rule: str) -> Callable[[list[Any]], Any]:
+        method = getattr(self._builder, rule)
+        return lambda parts: method(*parts)
 
 
 class _Run:
@@ -90,16 +131,13 @@ class _Run:
         self.builder = Builder(source)
         self.mistakes: list[Diagnostic] = []
         self.mended = -1
-        self.callbacks = ParseTreeBuilder(grammar().rules, self.build, maybe_placeholders=True).create_callback()
-
-    def build(self, rule: str, parts: list[Any]) -> Any:
-        # Lark's own helper rules, for repetitions, are trees that it unpacks itself.
-        return Tree(rule, parts) if rule.startswith("_") else self.builder.build(rule, parts)
-
     def parse(self, start: str) -> Any:
         """The root's node, or None after too many mistakes."""
-        self.table, first, self.last = _tables(start)
-        self.states, self.values = [first], []
+        self.actions, rules, first, self.last = _table(start)
+        callbacks = ParseTreeBuilder(rules, Tree, maybe_placeholders=True).create_callback(_Inline(self.builder))  # type: ignore[no-untyped-call]
+        self.callbacks = [callbacks[rule] for rule in rules]
+        self.states: list[int] = [first]
+        self.values: list[Any] = []
         self.recovers = start == "module"
         index = 0
         while 0 <= index < len(self.lexed.tokens):
@@ -107,46 +145,50 @@ class _Run:
                 index += 1
             else:
                 index = self.mend_or_skip(index)
-        if index < 0 or not self.feed(Token("$END", "")):
+        if index < 0 or not self.feed(Token("", "$END")):
             return None
         return self.values[-1]
 
     # ------------------------------------------------------------------------------------------- the automaton
 
     def feed(self, token: Token) -> bool:
-        """Reduce as far as possible, then shift `token`; False, with the stacks reduced, if it does not fit."""
-        while True:
-            action, target = self.table[self.states[-1]].get(token.type, (None, None))
-            if action is None:
-                return False
-            if not hasattr(target, "expansion"):  # a shift
-                self.states.append(target)
-                self.values.append(token)
+        """Reduce as far as possible, then shift `token`. False, with nothing changed, if it does not fit."""
+        states, values, actions, kind = self.states, self.values, self.actions, token.type
+        action = actions[states[-1]].get(kind)
+        if action is None or not (isinstance(action, int) or self.fits(kind)):
+            return False
+        while not isinstance(action, int):
+            if action.unit:
+                states.pop()
+            else:
+                keep = len(values) - action.size
+                value = self.callbacks[action.number](values[keep:])
+                del values[keep:], states[keep + 1 :]
+                values.append(value)
+            states.append(cast(int, actions[states[-1]][action.origin]))
+            if states[-1] == self.last and kind == "$END":
                 return True
-            size = len(target.expansion)
-            parts = self.values[len(self.values) - size :]
-            del self.values[len(self.values) - size :], self.states[len(self.states) - size :]
-            self.values.append(self.callbacks[target](parts))
-            self.states.append(self.table[self.states[-1]][target.origin.name][1])
-            if self.states[-1] == self.last and token.type == "$END":
-                return True
+            action = cast(int | _Reduction, actions[states[-1]].get(kind))
+        states.append(action)
+        values.append(token)
+        return True
 
     def fits(self, kind: str) -> bool:
         """Whether a token of this kind could come next."""
-        below, pushed = len(self.states), []
+        below, pushed = len(self.states), list[int]()
         while True:
-            state = pushed[-1] if pushed else self.states[below - 1]
-            action, target = self.table[state].get(kind, (None, None))
-            if action is None or not hasattr(target, "expansion"):
+            action = self.actions[pushed[-1] if pushed else self.states[below - 1]].get(kind)
+            if action is None or isinstance(action, int):
                 return action is not None
-            size = len(target.expansion)
-            below -= max(0, size - len(pushed))
-            del pushed[max(0, len(pushed) - size) :]
+            below -= max(0, action.size - len(pushed))
+            del pushed[max(0, len(pushed) - action.size) :]
             state = pushed[-1] if pushed else self.states[below - 1]
-            pushed.append(self.table[state][target.origin.name][1])
+            pushed.append(cast(int, self.actions[state][action.origin]))
+            if pushed[-1] == self.last and kind == "$END":
+                return True
 
     def accepts(self) -> set[str]:
-        return {kind for kind in self.table[self.states[-1]] if kind.isupper() and self.fits(kind)}
+        return {kind for kind in self.actions[self.states[-1]] if kind.isupper() and self.fits(kind)}
 
     # -------------------------------------------------------------------------------------------------- mistakes
 
@@ -160,14 +202,14 @@ class _Run:
         first_time, self.mended = index != self.mended, index
         if first_time and mistake.instead is not None and all(self.feed(token) for token in mistake.instead):
             return index + mistake.drops
-        return self.skip(index)
+        return self.skip(index if first_time else index + 1)
 
     def skip(self, index: int) -> int:
         """Give up the statement: pop back to where one may start, put ERROR there, and go to its end."""
-        while "ERROR" not in self.table[self.states[-1]]:
+        while "ERROR" not in self.actions[self.states[-1]]:
             self.states.pop()
             self.values.pop()
-        self.feed(Token("ERROR", ""))
+        self.feed(Token("", "ERROR"))
         depth = sum(1 for value in self.values if isinstance(value, Token) and value.type in CLOSERS)
         tokens, depths = self.lexed.tokens, self.lexed.depths
         while index < len(tokens) and not (depths[index] == depth and self.ends(index, depth)):
@@ -177,9 +219,10 @@ class _Run:
     def ends(self, index: int, depth: int) -> bool:
         """Whether a statement at this depth ends here; at the top level whether a declaration comes next."""
         tokens = self.lexed.tokens
-        if depth or tokens[index].type != "NEWLINE":
+        if depth:
             return tokens[index].type in ("NEWLINE", "RBRACE")
-        return index + 1 == len(tokens) or tokens[index + 1].type in DECLARATION_KEYWORDS
+        last = index + 1 == len(tokens)
+        return tokens[index].type == "NEWLINE" and (last or tokens[index + 1].type in DECLARATION_KEYWORDS)
 
     def too_deep(self, root: Node) -> bool:
         """Whether `root` nests deeper than a walk may recurse; reports it."""
@@ -193,12 +236,17 @@ class _Run:
         return False
 
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """What was found, in the order of the text: of the errors on one line the first found, as the others are
-        mostly its echoes."""
+        """What was found, in the order of the text, without echoes: of the errors on one line the first found, and
+        after an error no complaint that a block ended too early."""
         found = [*self.lexed.diagnostics, *self.mistakes, *self.builder.diagnostics]
         errors: dict[int, Diagnostic] = {}
         for each in found:
             if each.is_error:
                 errors.setdefault(each.line, each)
-        kept = [*errors.values(), *(each for each in found if not each.is_error)]
-        return tuple(sorted(kept, key=lambda each: each.span))
+        ordered = sorted(errors.values(), key=lambda each: each.span)
+        kept = [each for each in ordered if each is ordered[0] or not self.is_echo(each)]
+        return tuple(sorted([*kept, *(each for each in found if not each.is_error)], key=lambda each: each.span))
+
+    def is_echo(self, each: Diagnostic) -> bool:
+        closes_block = each.code == "E023" and self.source.text[each.span.start] == "}"
+        return closes_block or (each.code == "E025" and each.column > 1)
