@@ -143,6 +143,14 @@ ENGINES: dict[str, EngineEntry] = {
             "rejuvenate": Option(
                 "function", None, meaning="Markov kernel f(trace, rng) -> trace applied after resampling"
             ),
+            "annealing": Option(
+                "str",
+                None,
+                choices=("ess", "entropy", "time"),
+                meaning="entropic particle filtering: flatten resampling while the population is poor and young",
+            ),
+            "horizon": Option("int", None, low=1, meaning="barriers of a whole run, over which annealing fades"),
+            "compat": Option("str", None, choices=("puri",), meaning="the published, biased weighting"),
         },
         evidence=True,
         summary="particles that are compared and resampled at every barrier",

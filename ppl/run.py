@@ -298,8 +298,11 @@ class Run:
 
     # -- results ---------------------------------------------------------------------------------------------------
 
-    def posterior(self, particles: Sequence[Execution], *, evidence: bool = True) -> Posterior:
-        """The weighted result of these particles; log_evidence is the log of the sum of their weights."""
+    def posterior(self, particles: Sequence[Execution], *, evidence: bool | str = True) -> Posterior:
+        """The weighted result of these particles; log_evidence is the log of the sum of their weights.
+
+        `evidence=False`, or a reason in words: these weights say nothing about Z.
+        """
         from ppl.results import Posterior
 
         return Posterior.of_run(self, [p.trace() for p in particles], evidence=evidence)
