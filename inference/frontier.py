@@ -1,4 +1,4 @@
-"""What best-first engines share: how a node of the search tree gets its children, and what a node is worth.
+"""What tree searches share: how a node of the search tree gets its children, and what a node is worth.
 
 A node is an execution standing at a barrier or at a choice among finitely many values. The tree holds traces: a
 continuation that falls out of the run's cache is rebuilt by replay when its node is expanded, if it ever is.
@@ -23,7 +23,8 @@ class Tree:
     """The search tree of one run.
 
     children  "auto": a finite choice gives its most probable values, each a branch that carries log p; any other
-              choice is drawn. "draw": every choice is drawn. Equal draws are merged into one child, + log(count).
+              choice is drawn. "draw": every choice is drawn
+    merge     equal draws become one child, + log(count)
     underway  executions that are being advanced; what a limit interrupted is found here
     dead      executions that died, for their reasons
     made      nodes so far, dead ones included
@@ -31,8 +32,8 @@ class Tree:
     left_out  a site of which some values got no branch; None if none was
     """
 
-    def __init__(self, run: Run, children: str) -> None:
-        self.run, self.children = run, children
+    def __init__(self, run: Run, children: str, merge: bool = True) -> None:
+        self.run, self.children, self.merge = run, children, merge
         self.underway: list[Execution] = []
         self.dead: list[Execution] = []
         self.made = 0
@@ -46,8 +47,8 @@ class Tree:
         self._advance(start, Stop.ANY)
         return [e for e in start if not e.dead]
 
-    def expand(self, parents: Sequence[Execution], width: int) -> list[list[Execution]]:
-        """The living children of each parent, at most `width`, all advanced in one batch.
+    def expand(self, parents: Sequence[Execution], width: int | Sequence[int]) -> list[list[Execution]]:
+        """The living children of each parent, at most `width` (for all, or for each), all advanced in one batch.
 
         A parent that stands before no choice (at a `checkpoint`) moves on to the next one and is its own only child.
         """
@@ -55,14 +56,16 @@ class Tree:
         moved = self._move_on([p for p in parents if p.choice is None])
         ready = [p for p in parents if p not in moved]
         starts = {p: p.leaf for p in ready}
-        families = self._newborn(ready, width)
+        widths = dict(zip(parents, [width] * len(parents) if isinstance(width, int) else width, strict=True))
+        families = self._newborn({p: widths[p] for p in ready})
         self._advance(
             [child for family in families.values() for child in family],
             Stop.CHOICE if self.children == "auto" else Stop.BARRIER,
         )
         for parent, family in families.items():
             living = [c for c in family if not c.dead]
-            families[parent] = living if self._branches(parent) else _merge(living, starts[parent])
+            merged = self.merge and not self.branches(parent)
+            families[parent] = _merge(living, starts[parent]) if merged else living
         return [[p] if p in moved and not p.dead else families.get(p, []) for p in parents]
 
     def draw(self, parents: Sequence[Execution]) -> list[Execution]:
@@ -84,12 +87,12 @@ class Tree:
         self._advance(parents, Stop.ANY)
         return {p for p, passed in zip(parents, barriers, strict=True) if p.choice is None or p.barriers > passed}
 
-    def _newborn(self, parents: list[Execution], width: int) -> dict[Execution, list[Execution]]:
+    def _newborn(self, parents: dict[Execution, int]) -> dict[Execution, list[Execution]]:
         """The children before they run: branches of the most probable values, or forks that will draw."""
-        finite = [p for p in parents if self._branches(p)]
+        finite = [p for p in parents if self.branches(p)]
         tables = dict(zip(finite, self.run.supports(finite), strict=True))
         families = {}
-        for parent in parents:
+        for parent, width in parents.items():
             if parent in tables:
                 best = heapq.nlargest(width, tables[parent], key=lambda pair: pair[1])
                 if len(best) < len(tables[parent]):
@@ -104,7 +107,8 @@ class Tree:
         self.run.drop(parents)
         return families
 
-    def _branches(self, parent: Execution) -> bool:
+    def branches(self, parent: Execution) -> bool:
+        """Whether its children are enumerated, not drawn."""
         return self.children == "auto" and parent.choice is not None and parent.choice.dist.finite
 
     def _advance(self, executions: list[Execution], stop: Stop) -> None:
