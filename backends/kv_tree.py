@@ -123,11 +123,14 @@ class KVTree:
         """The node of a token path, made if it is new; nothing is computed."""
         node = self.root
         for token in tokens:
-            child = node.children.get(token)
-            if child is None:
-                child = node.children[token] = Node(node, token)
-            node = child
+            node = self.child(node, token)
         return node
+
+    def child(self, node: Node, token: int) -> Node:
+        found = node.children.get(token)
+        if found is None:
+            found = node.children[token] = Node(node, token)
+        return found
 
     # -- leases ----------------------------------------------------------------------------------------------------
 

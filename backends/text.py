@@ -27,16 +27,18 @@ class Text(str):
     finish  "stop" (a stop string was completed), "end" (the model ended it), "length" (cut at max_tokens);
             of a single token "end" or None
     model   whose tokens they are
+    lease   keeps what the model stored of them, for as long as this text lives
     """
 
-    __slots__ = ("finish", "model", "tokens")
+    __slots__ = ("finish", "lease", "model", "tokens")
     tokens: Tokens
     finish: str | None
     model: LanguageModel
+    lease: Any
 
     def __new__(cls, shown: str, tokens: Tokens, finish: str | None, model: LanguageModel) -> Text:
         text = super().__new__(cls, shown)
-        text.tokens, text.finish, text.model = tokens, finish, model
+        text.tokens, text.finish, text.model, text.lease = tokens, finish, model, None
         return text
 
     def __deepcopy__(self, memo: Any) -> Text:

@@ -1,0 +1,74 @@
+"""Next-token distributions of many nodes at once, read only where somebody asks.
+
+Agrees with `backends.sampling` to float tolerance, at a fraction of its time over 50,000 tokens: no table is
+normalised or summed up in double precision. The normaliser is the sum of block sums in double precision, and a draw is
+a two-level inverse CDF: the block by the running block sums, the token by the running sum within its block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from backends.language_model import Settings
+from backends.sampling import log_probs
+
+BLOCK = 256
+
+
+class NextTokens:
+    """Warped next-token log-probs, rows x vocabulary, in float32, unnormalised; `log_total` normalises them."""
+
+    def __init__(self, logits: torch.Tensor, settings: Settings) -> None:
+        x = logits.float()
+        if settings.temperature == 0.0 or settings.top_k is not None or settings.top_p < 1.0:
+            x = log_probs(x, settings).float()
+        elif settings.temperature != 1.0:
+            x = x / settings.temperature
+        self.x = x
+        rows, vocabulary = x.shape
+        self.blocks = -(-vocabulary // BLOCK)
+        top = x.amax(-1, keepdim=True)
+        mass = torch.exp(x - top)
+        padding = self.blocks * BLOCK - vocabulary
+        self.mass = torch.nn.functional.pad(mass, (0, padding)).view(rows, self.blocks, BLOCK)
+        self.running = self.mass.sum(-1).double().cumsum(-1)
+        self.log_total = top.squeeze(-1).double() + self.running[:, -1].log()
+
+    @property
+    def valid(self) -> list[bool]:
+        """Which rows are distributions at all."""
+        flags: list[bool] = torch.isfinite(self.log_total).tolist()
+        return flags
+
+    def log_prob(self, rows: Sequence[int], ids: Sequence[int]) -> list[float]:
+        """log p of one token in each of these rows."""
+        picked: list[float] = (self.x[list(rows), list(ids)].double() - self.log_total[list(rows)]).tolist()
+        return picked
+
+    def log_prob_any(self, rows: Sequence[int], ids: Sequence[int]) -> list[float]:
+        """log of the probability that the next token is one of `ids`, in each of these rows."""
+        picked = self.x[list(rows)][:, list(ids)].double() - self.log_total[list(rows)].unsqueeze(-1)
+        found: list[float] = picked.logsumexp(-1).tolist()
+        return found
+
+    def table(self, row: int) -> torch.Tensor:
+        """Normalised log-probs of one row."""
+        return (self.x[row].double() - self.log_total[row]).float().cpu()
+
+    def draw(self, rows: Sequence[int], uniforms: Sequence[float]) -> list[int]:
+        """One token for each of these rows: the first at which the running sum exceeds its uniform."""
+        device = self.x.device
+        index = torch.tensor(list(rows), device=device)
+        running = self.running[index]
+        u = torch.tensor([float(u) for u in uniforms], dtype=torch.double, device=device).unsqueeze(-1)
+        target = u * running[:, -1:]
+        block = torch.searchsorted(running, target, right=True).clamp_(max=self.blocks - 1)
+        inside = self.mass[index, block.squeeze(-1)].double().cumsum(-1)
+        before = running.gather(1, block) - inside[:, -1:]
+        place = torch.searchsorted(inside, target - before, right=True)
+        # rounding may leave the target past the block's last token of positive mass
+        last = (inside < inside[:, -1:]).sum(-1, keepdim=True)
+        ids: list[int] = (block * BLOCK + torch.minimum(place, last)).squeeze(-1).tolist()
+        return ids
