@@ -16,7 +16,7 @@ from typing import Any
 from backends.distributions import ChoiceDistribution, TextDistribution, TokenDistribution
 from backends.text import Chat, Context, Text, Tokens, Turn, chat_of
 from ppl.errors import BackendError, CapabilityError, UsageError
-from ppl.requests import Backend, Draw, Drawn
+from ppl.requests import Backend, Draw, Drawn, Request
 
 WITHOUT = {
     "draw": "draw text",
@@ -199,6 +199,14 @@ class LanguageModel(Backend):
             )
         return left
 
+    def reads(self, row: Request) -> int:
+        return len(row.context.tokens) if row.column == "reward_calls" else 0  # type: ignore[attr-defined]
+
+    def _charge_context(self, row: Any) -> None:
+        """A row's context was handed to the model: by a program, or by a reward."""
+        column = "reward_tokens" if row.column == "reward_calls" else "prompt_tokens"
+        row.cost.charge(**{column: len(row.context.tokens)})
+
     def need(self, capability: str) -> None:
         """CapabilityError, before anything is asked, if the model cannot do this."""
         if capability not in self.capabilities:
@@ -247,3 +255,9 @@ class Draft:
     def _model(self) -> LanguageModel:
         assert isinstance(self.row.backend, LanguageModel)
         return self.row.backend
+
+
+def charge_once(rows: Sequence[Request], **amounts: int) -> None:
+    """Charge what rows did together to each ledger that takes part, once."""
+    for cost in {id(row.cost): row.cost for row in rows}.values():
+        cost.charge(**amounts)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backends.distributions import inverse_cdf
-from backends.language_model import Draft, LanguageModel, Settings
+from backends.language_model import Draft, LanguageModel, Settings, charge_once
 from backends.text import Context, Text, Tokens, Turn
 from ppl.errors import BackendError, UsageError
 from ppl.requests import Draw, NextToken, Request, ScoreText
@@ -87,8 +87,7 @@ class TableLM(LanguageModel):
     # -- answering --------------------------------------------------------------------------------------------------
 
     def step(self, rows: Sequence[Request]) -> None:
-        for cost in {id(row.cost): row.cost for row in rows}.values():
-            cost.charge(forwards=1)
+        charge_once(rows, forwards=1)
         for row in rows:
             try:
                 self._answer(row)
@@ -101,7 +100,7 @@ class TableLM(LanguageModel):
         elif isinstance(row, ScoreText):
             row.complete(self._score(row))
         elif isinstance(row, NextToken):
-            self._charge_context(row)
+            self._begin(row)
             row.complete(self.row(row.context.tokens, row.settings))
         else:
             raise BackendError(f"a table cannot answer {type(row).__name__}.")
@@ -109,7 +108,7 @@ class TableLM(LanguageModel):
     def _draw_symbol(self, row: Draw) -> None:
         if row.state is None:
             self.check_reachable(row.context, row.settings, row.max_tokens)
-            self._charge_context(row)
+            self._begin(row)
             row.state = Draft(row)
         else:
             row.cost.charge(forwarded_tokens=1)
@@ -124,7 +123,7 @@ class TableLM(LanguageModel):
     def _score(self, row: ScoreText) -> float:
         tokens, closed = row.value
         asked = (*tokens, self.end_text) if closed else tokens
-        self._charge_context(row)
+        self._begin(row)
         row.cost.charge(scored_tokens=len(asked), forwarded_tokens=max(len(asked) - 1, 0))
         if self.end_text in tokens:
             return NEG_INF
@@ -137,9 +136,9 @@ class TableLM(LanguageModel):
             after = (symbol,)
         return total
 
-    def _charge_context(self, row: Any) -> None:
-        n = len(row.context.tokens)
-        row.cost.charge(prompt_tokens=n, forwarded_tokens=n)
+    def _begin(self, row: Any) -> None:
+        self._charge_context(row)
+        row.cost.charge(forwarded_tokens=len(row.context.tokens))
 
 
 def warp(row: Row, settings: Settings) -> Row:

@@ -250,7 +250,7 @@ MODELS: dict[str, ModelEntry] = {
         "backends.smollm2:load_smollm2", "smollm2", _TEXT | {"hidden_states"}, "SmolLM2-135M-Instruct from its wheel"
     ),
     "hf": ModelEntry(
-        "backends.hf:load_folder", "hf:ID_OR_PATH", _TEXT | {"hidden_states"}, "a causal model of transformers"
+        "backends.hf_load:load_folder", "hf:ID_OR_PATH", _TEXT | {"hidden_states"}, "a causal model of transformers"
     ),
     "gguf": ModelEntry("backends.smollm2:load_gguf", "gguf:PATH", _TEXT | {"hidden_states"}, "a GGUF file"),
     "table": ModelEntry(

@@ -1,0 +1,269 @@
+"""Causal language models of transformers, in their plain form: batched by padding, nothing shared between requests.
+
+A step is at most one forward pass per kind of row (more where a batch would be too large): draws take one token each,
+everything else is answered whole. Rows are padded on the left, so that the positions asked for are the last ones.
+While texts are being drawn their keys and values are kept (`backends.running`), for ordinary attention only; models
+with sliding windows or recurrent layers, and `cache=False`, read the whole text again for every token.
+
+This is the reference that faster backends are checked against, and what they fall back to.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+
+from backends.language_model import Draft, LanguageModel, charge_once
+from backends.running import Running, cacheable, padded
+from backends.sampling import draw, end_log_prob, log_probs
+from backends.text import Context, Text, Tokens, Turn
+from backends.tokenizer import Tokenizer
+from ppl.errors import BackendError
+from ppl.requests import Draw, HiddenStates, NextToken, Request, ScoreText
+
+PADDED_TOKENS = 8192  # most tokens of one forward pass, padding included
+LOGITS = 1 << 26  # most logits of one forward pass: 256 MB in fp32
+Readers = dict[Tokens, list[Any]]  # the rows that need each token path
+
+
+class HFModel(LanguageModel):
+    """A transformers causal model and its tokenizer. `cache=False` recomputes everything, as a reference for tests."""
+
+    capabilities = frozenset({"draw", "score", "next_token", "hidden_states"})
+
+    def __init__(self, net: Any, tokenizer: Any, name: str, cache: bool = True) -> None:
+        self.net, self.name = net.eval(), name
+        self.tokenizer = Tokenizer(tokenizer, _end_ids(net, tokenizer, name), name)
+        self.vocabulary = self.tokenizer.vocabulary
+        self.beginning = self.tokenizer.beginning
+        self.end_text = self.tokenizer.decode(self.tokenizer.ends[:1])
+        self.window = getattr(net.config.get_text_config(), "max_position_embeddings", None)
+        self._nothing = (tokenizer.bos_token_id if tokenizer.bos_token_id is not None else self.tokenizer.ends[0],)
+        self._accepts = inspect.signature(net.forward).parameters
+        self._running = Running() if cache and cacheable(net.config) else None
+
+    def encode(self, text: str) -> Tokens:
+        return self.tokenizer.encode(text)
+
+    def decode(self, tokens: Sequence[Any]) -> str:
+        return self.tokenizer.decode(tokens)
+
+    def render(self, turns: tuple[Turn, ...]) -> Tokens:
+        bodies = tuple(tuple(t for piece in pieces for t in self.tokens_of(piece)) for _, pieces in turns)
+        return self.tokenizer.render(turns, bodies)
+
+    def token_values(self, answer: torch.Tensor) -> list[tuple[Text, float]]:
+        ends, spelling = self.tokenizer.ends, self.tokenizer.spelling()
+        values = [(Text(self.end_text, (), "end", self), float(end_log_prob(answer, ends)))]
+        for i in torch.isfinite(answer).nonzero().squeeze(-1).tolist():
+            if i not in ends and i < len(spelling):
+                values.append((Text(spelling[i], (i,), None, self), float(answer[i])))
+        return values
+
+    # -- one step ---------------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def step(self, rows: Sequence[Request]) -> None:
+        draws = [row for row in rows if isinstance(row, Draw)]
+        if draws:
+            self._draw(draws)
+        scored = [row for row in rows if isinstance(row, (ScoreText, NextToken))]
+        if scored:
+            self._score(scored)
+        states = [row for row in rows if isinstance(row, HiddenStates)]
+        if states:
+            self._hidden_states(states)
+
+    def release(self, row: Request) -> None:
+        if self._running is not None:
+            self._running.keep(lambda other: other is not row)
+
+    # -- drawing ----------------------------------------------------------------------------------------------------
+
+    def _draw(self, rows: list[Draw]) -> None:
+        """The next token of every row."""
+        for row in rows:
+            if row.state is None:
+                row.state = Draft(row)
+                self._charge_context(row)
+        running = self._running
+        if running is not None:
+            running.keep(set(rows).__contains__)
+        known = list(running.rows) if running is not None else []
+        logits = self._extend(known) if known else {}
+        logits |= self._begin([row for row in rows if row not in logits])
+        self._choose(rows, torch.stack([logits[row] for row in rows]))
+        if running is not None:
+            running.keep(lambda row: not row.done)
+
+    def _extend(self, rows: list[Draw]) -> dict[Draw, torch.Tensor]:
+        """Next-token logits of running rows: each feeds the token it drew last."""
+        assert self._running is not None
+        ids = torch.tensor([[row.state.tokens[-1]] for row in rows], device=self.net.device)
+        for row in rows:
+            row.cost.charge(forwarded_tokens=1)
+        charge_once(rows, forwards=1)
+        logits = self._forward(ids, self._running.extended_mask(), 1, self._running.cache)
+        return dict(zip(rows, logits[:, -1], strict=True))
+
+    def _begin(self, rows: list[Draw]) -> dict[Draw, torch.Tensor]:
+        """Next-token logits of rows that are new here, equal texts read once; they are running from now on."""
+        readers = _by_path(rows, lambda row: self._path(row.context, row.state.tokens))
+        logits: dict[Draw, torch.Tensor] = {}
+        for chunk, ids, mask in self._chunks(dict.fromkeys(readers, 1)):
+            cache = self._running.new_cache() if self._running is not None else None
+            out = self._read(readers, chunk, ids, mask, 1, cache)
+            if self._running is not None:
+                self._running.join([readers[path] for path in chunk], cache, mask)
+            logits |= {row: out[i, -1] for i, path in enumerate(chunk) for row in readers[path]}
+        return logits
+
+    def _choose(self, rows: list[Draw], logits: torch.Tensor) -> None:
+        """Draw every row's token, all rows of equal settings at once."""
+        for group in self._valid_groups(rows, logits):
+            log_p = log_probs(logits[group], rows[group[0]].settings)
+            ends = end_log_prob(log_p, self.tokenizer.ends).tolist()
+            ids = draw(log_p, [rows[i].state.uniform for i in group])
+            chosen = log_p[range(len(group)), ids].tolist()
+            for i, token, log_prob, end in zip(group, ids, chosen, ends, strict=True):
+                draft: Draft = rows[i].state
+                if token in self.tokenizer.ends:
+                    draft.end(end)
+                else:
+                    draft.push(token, log_prob)
+
+    def _valid_groups(self, rows: Sequence[Any], logits: torch.Tensor) -> list[list[int]]:
+        """Indices of rows of equal warp; rows whose logits are not numbers fail."""
+        valid = torch.isfinite(logits.logsumexp(-1)).tolist()
+        groups: dict[Any, list[int]] = {}
+        for i, row in enumerate(rows):
+            if valid[i]:
+                groups.setdefault(row.settings.warp, []).append(i)
+            else:
+                self._fail(row)
+        return list(groups.values())
+
+    def _fail(self, row: Any) -> None:
+        tail = self.decode(row.context.tokens[-12:])
+        row.fail(
+            BackendError(f"{self.name} gave logits that are not numbers for {type(row).__name__} after '...{tail}'.")
+        )
+
+    # -- reading ----------------------------------------------------------------------------------------------------
+
+    def _score(self, rows: list[Any]) -> None:
+        """Log-probs of given texts, and whole next-token tables."""
+        asked = {row: self._asked(row) for row in rows}
+        for row, (_, n) in asked.items():
+            self._charge_context(row)
+            if isinstance(row, ScoreText):
+                row.cost.charge(scored_tokens=n)
+                if not n:
+                    row.complete(0.0)
+        readers = _by_path([row for row in rows if not row.done], lambda row: asked[row][0])
+        wanted = {path: max(asked[row][1] for row in group) for path, group in readers.items()}
+        for chunk, ids, mask in self._chunks(wanted):
+            logits = self._read(readers, chunk, ids, mask, max(wanted[path] for path in chunk))
+            for i, path in enumerate(chunk):
+                for row in readers[path]:
+                    self._read_off(row, logits[i, -asked[row][1] :])
+
+    def _asked(self, row: Any) -> tuple[Tokens, int]:
+        """What to feed for a row, and of how many last positions it needs the logits."""
+        if isinstance(row, NextToken):
+            return self._path(row.context), 1
+        tokens, closed = row.value
+        return self._path(row.context, tokens if closed else tokens[:-1]), len(tokens) + closed
+
+    def _read_off(self, row: Any, logits: torch.Tensor) -> None:
+        if not torch.isfinite(logits.logsumexp(-1)).all():
+            self._fail(row)
+            return
+        log_p = log_probs(logits, row.settings)
+        if isinstance(row, NextToken):
+            row.complete(log_p[0].float().cpu())
+            return
+        tokens, closed = row.value
+        if any(token in self.tokenizer.ends for token in tokens):
+            row.complete(-math.inf)  # a text does not go on after its end
+            return
+        total = math.fsum(log_p[range(len(tokens)), list(tokens)].tolist())
+        row.complete(total + float(end_log_prob(log_p[-1], self.tokenizer.ends)) if closed else total)
+
+    def _hidden_states(self, rows: list[HiddenStates]) -> None:
+        """The last layer's output after the final norm."""
+        readers = _by_path(rows, lambda row: self._path(row.context))
+        for chunk, ids, mask in self._chunks(dict.fromkeys(readers, 1)):
+            self._charge_forward(readers, chunk)
+            states = self.net.base_model(**self._inputs(ids, mask), use_cache=False).last_hidden_state
+            for i, path in enumerate(chunk):
+                own = states[i, -len(path) :].float().cpu().numpy()
+                for row in readers[path]:
+                    self._charge_context(row)
+                    row.complete(own[list(row.positions)])
+
+    # -- the model --------------------------------------------------------------------------------------------------
+
+    def _path(self, context: Context, tokens: Sequence[int] = ()) -> Tokens:
+        return (*context.tokens, *tokens) or self._nothing
+
+    def _chunks(self, wanted: dict[Tokens, int]) -> Iterator[tuple[list[Tokens], torch.Tensor, torch.Tensor]]:
+        """Paths, and how many last logits of each, as padded batches of bounded size: paths, ids, mask."""
+        chunk: list[Tokens] = []
+        for path in [*sorted(wanted, key=len), None]:
+            if chunk and (path is None or self._too_large([*chunk, path], wanted)):
+                yield chunk, *padded(chunk, self.net.device)
+                chunk = []
+            if path is not None:
+                chunk.append(path)
+
+    def _too_large(self, chunk: list[Tokens], wanted: dict[Tokens, int]) -> bool:
+        logits = len(chunk) * max(wanted[path] for path in chunk) * self.net.config.get_text_config().vocab_size
+        return len(chunk) * len(chunk[-1]) > PADDED_TOKENS or logits > LOGITS
+
+    def _read(
+        self, readers: Readers, chunk: list[Tokens], ids: torch.Tensor, mask: torch.Tensor, last: int, cache: Any = None
+    ) -> torch.Tensor:
+        """A pass over a chunk of paths; whoever reads a path first pays for it."""
+        self._charge_forward(readers, chunk)
+        return self._forward(ids, mask, last, cache)
+
+    def _forward(self, ids: torch.Tensor, mask: torch.Tensor, last: int, cache: Any) -> torch.Tensor:
+        """Logits of the last positions of padded rows, rows x last x vocabulary."""
+        keep = {"logits_to_keep": last} if "logits_to_keep" in self._accepts else {}
+        out = self.net(**self._inputs(ids, mask), **keep, past_key_values=cache, use_cache=cache is not None)
+        logits: torch.Tensor = out.logits[:, -last:].float()
+        return logits
+
+    def _inputs(self, ids: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        if "position_ids" in self._accepts:
+            inputs["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        return inputs
+
+    def _charge_forward(self, readers: Readers, chunk: list[Tokens]) -> None:
+        for path in chunk:
+            readers[path][0].cost.charge(forwarded_tokens=len(path))
+        charge_once([row for path in chunk for row in readers[path]], forwards=1)
+
+
+def _by_path(rows: Sequence[Any], path_of: Callable[[Any], Tokens]) -> Readers:
+    readers: Readers = {}
+    for row in rows:
+        readers.setdefault(path_of(row), []).append(row)
+    return readers
+
+
+def _end_ids(net: Any, tokenizer: Any, name: str) -> list[int]:
+    """The tokens at which the model's own generation ends."""
+    given = [getattr(net.generation_config, "eos_token_id", None), tokenizer.eos_token_id]
+    found = next((ids for ids in given if ids is not None), None)
+    if found is None:
+        raise BackendError(
+            f"{name} names no end-of-text token, so its texts have no end. Set eos_token in its tokenizer."
+        )
+    return list(found) if isinstance(found, (list, tuple)) else [found]

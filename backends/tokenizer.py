@@ -1,0 +1,99 @@
+"""Text to tokens and back for transformers models, so that no text can become a control token.
+
+A chat template is rendered around placeholders; its own pieces are tokenised with control tokens on, every message
+with them off. Whatever a message spells, `<|im_end|>` say, it stays text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from backends.text import Tokens, Turn
+from ppl.errors import BackendError, UsageError
+
+_MARK = re.compile(
+    "\ue000(\\d+)\ue001"
+)  # private-use characters: what stands for message i while a template is rendered
+
+
+class Tokenizer:
+    """A transformers tokenizer with control tokens under lock.
+
+    beginning  the tokens that its prompts start with (a begin-of-text token, or none)
+    ends       the ids that end a text; the first one names the end
+    """
+
+    def __init__(self, tokenizer: Any, ends: Sequence[int], name: str) -> None:
+        self.inner, self.name = tokenizer, name
+        self.ends = tuple(dict.fromkeys(ends))
+        self.beginning = tuple(i for i in tokenizer("").input_ids if i == tokenizer.bos_token_id)
+        added = [str(token) for token in tokenizer.added_tokens_decoder.values() if str(token).strip()]
+        self._control = re.compile(f"(?={'|'.join(map(re.escape, added)) or '(?!)'})")  # where one begins
+        self._anchor = self._ids("a")[-1:]
+        self._anchor_text = self._plain_decode(self._anchor)
+        self._spelling: list[str] | None = None
+        self.render = lru_cache(maxsize=1024)(self._render)
+
+    @property
+    def vocabulary(self) -> tuple[Any, ...]:
+        """Equal for tokenizers that give every text the same tokens."""
+        backend = getattr(self.inner, "backend_tokenizer", None)
+        if backend is not None:
+            return (backend.to_str(), self.ends)
+        return (tuple(sorted(self.inner.get_vocab().items())), self.ends)
+
+    def encode(self, text: str) -> Tokens:
+        """Tokens of plain text; a control token's name in it is cut in two, so that both halves are text."""
+        pieces, start = [], 0
+        for found in self._control.finditer(text):
+            pieces.append(text[start : found.start() + 1])
+            start = found.start() + 1
+        ids = tuple(i for piece in (*pieces, text[start:]) for i in self._ids(piece))
+        unknown = self.inner.unk_token_id
+        if unknown is not None and unknown in ids:
+            odd = next(c for c in text if unknown in self._ids(c))
+            raise BackendError(f"{self.name} has no token for {odd!r}, so it cannot read {text[:60]!r}.")
+        return ids
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens that stand inside a text: the space that some tokenizers drop at the start is kept."""
+        return self._plain_decode((*self._anchor, *tokens))[len(self._anchor_text) :]
+
+    def spelling(self) -> list[str]:
+        """What every single token looks like, by id."""
+        if self._spelling is None:
+            ids = [[*self._anchor, i] for i in range(len(self.inner))]
+            texts = self.inner.batch_decode(ids, clean_up_tokenization_spaces=False)
+            self._spelling = [text[len(self._anchor_text) :] for text in texts]
+        return self._spelling
+
+    def _ids(self, text: str) -> list[int]:
+        ids: list[int] = self.inner(text, add_special_tokens=False, split_special_tokens=True).input_ids
+        return ids
+
+    def _plain_decode(self, tokens: Sequence[int]) -> str:
+        text: str = self.inner.decode(list(tokens), clean_up_tokenization_spaces=False)
+        return text
+
+    def _render(self, turns: tuple[Turn, ...], bodies: tuple[Tokens, ...]) -> Tokens:
+        """A chat as tokens, up to where the answer begins; bodies[i] are the tokens of the i-th message."""
+        if not getattr(self.inner, "chat_template", None):
+            raise UsageError(f"{self.name} has no chat template. Write lm.prompt(text), or give the text itself.")
+        messages = [{"role": role, "content": f"\ue000{i}\ue001"} for i, (role, _) in enumerate(turns)]
+        try:
+            rendered = self.inner.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        except Exception as error:  # templates raise whatever Jinja raises
+            raise BackendError(f"the chat template of {self.name} refuses this chat: {error}") from error
+        parts = _MARK.split(rendered)  # template, message number, template, ...
+        found = list(map(int, parts[1::2]))
+        for i, (role, _) in enumerate(turns):
+            if found.count(i) != 1:
+                raise BackendError(f"the chat template of {self.name} does not show the {role} message exactly once.")
+        tokens: Tokens = ()
+        for piece, number in zip(parts[::2], [*found, None], strict=True):
+            tokens += tuple(self.inner(piece, add_special_tokens=False, split_special_tokens=False).input_ids)
+            tokens += bodies[number] if number is not None else ()
+        return tokens
