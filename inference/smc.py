@@ -38,7 +38,8 @@ class smc(Engine):  # noqa: N801
     resampling     a scheme by name, or f(log_weights, n, rng) -> (parents, log_weights) with
                    E[sum of the children's weights] = the parent's weight
     ess_threshold  resample when the effective sample size is at most this share of N; 1 at every barrier, 0 never
-    rejuvenate     a Markov kernel f(trace, rng) -> trace, applied to every particle after each resampling
+    rejuvenate     a Markov kernel f(trace, rng) -> trace, applied at every barrier to every particle that stands there:
+                   moving only after resampling, or finished ones, would let the weights decide and bias them
     annealing      entropic particle filtering: resample by flattened weights while the effective sample size is small
                    and less than half of `horizon` barriers are behind. By "ess", "entropy" or "time"; see
                    `inference.annealing`. Weights make up for it, so nothing is biased
@@ -80,8 +81,8 @@ class smc(Engine):  # noqa: N801
                     break
                 if resampling_due([p.rank for p in particles], self.ess_threshold):
                     particles = self._resample(run, particles, step)
-                    if self.rejuvenate is not None:
-                        particles = self._rejuvenate(run, particles, step)
+                if self.rejuvenate is not None:
+                    particles = self._rejuvenate(run, particles, step)
         return run.posterior(particles)
 
     def _resample(self, run: Run, particles: list[Execution], step: int) -> list[Execution]:
@@ -108,11 +109,20 @@ class smc(Engine):  # noqa: N801
         kernel = self.rejuvenate
         assert kernel is not None
 
-        def move(i: int, particle: Execution) -> Trace:
-            return kernel(particle.trace(step), run.lasting_rng(f"rejuvenate {step}", i))
+        def move(i: int, particle: Execution) -> Execution:
+            moved = kernel(particle.trace(step), run.lasting_rng(f"rejuvenate {step}", i))
+            if moved.status != "running":
+                raise OptionError(
+                    f"smc(rejuvenate={kernel!r}): the kernel returned a trace that is {moved.status}, not at the barrier it"
+                    " came from. Return the old trace where regenerate or update gives log weight -inf."
+                )
+            return run.retrace(particle, moved)
 
-        traces = run.gather([lambda i=i, p=p: move(i, p) for i, p in enumerate(particles)])  # type: ignore[misc]
-        return [run.retrace(p, trace) for p, trace in zip(particles, traces, strict=True)]
+        at_barrier = [(i, p) for i, p in enumerate(particles) if p.running]
+        moved = run.gather([lambda i=i, p=p: move(i, p) for i, p in at_barrier])  # type: ignore[misc]
+        for (i, _), particle in zip(at_barrier, moved, strict=True):
+            particles[i] = particle
+        return particles
 
 
 def published(run: Run, n: int) -> Posterior:

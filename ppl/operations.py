@@ -78,7 +78,8 @@ def update(
     """Change some choices (and perhaps the arguments), keep the others where they still have a site.
 
     Returns (t', log weight, discard): log gamma(t') - log Q(fresh choices) - log gamma(t), and the old values that were
-    overwritten or vanished; updating back with them gives t again and the opposite weight.
+    overwritten or vanished; updating back with them gives t again and the opposite weight. A horizon is kept to as by
+    `regenerate`.
     """
     wanted = {first_use(a): v for a, v in constraints.items()}
     old = trace.choices
@@ -88,6 +89,8 @@ def update(
     fresh = {n.address for n in new.nodes if n.kind == "sample"} - {*old, *wanted}
     kept = new.choices
     discard = {a: v for a, v in old.items() if a in wanted or a not in kept}
+    if _elsewhere(new, trace):
+        return new, NEG_INF, discard
     log_weight = _log_gamma(new) - sum(_log_q(n) for n in new.nodes if n.kind == "sample" and n.address in fresh)
     return new, log_weight - _log_gamma(trace), discard
 
@@ -97,7 +100,8 @@ def regenerate(trace: Trace, selection: Selection | Iterable[str], rng: Any = No
 
     log weight = log [gamma(t') / Q(t' off the kept)] - log [gamma(t) / Q(t off the kept)]: with prior draws just the
     log-ratio over kept sites and scores. It is the acceptance ratio of a Metropolis-Hastings step whose selection
-    does not depend on the trace. With a horizon the target is the one at that barrier, heuristic included.
+    does not depend on the trace. With a horizon the target is the one at that barrier, heuristic included, over the
+    runs that get that far: -inf for one that does not.
     """
     selected = selection if callable(selection) else frozenset(map(first_use, selection)).__contains__
     first = next((n for n in trace.nodes if n.kind == "sample" and selected(n.address)), None)
@@ -116,7 +120,7 @@ def regenerate(trace: Trace, selection: Selection | Iterable[str], rng: Any = No
         return forced
 
     new = _execute(trace.program, trace.args, trace.kwargs, rng, keep, trace.horizon, start)
-    if new.status == "dead":
+    if new.status == "dead" or _elsewhere(new, trace):
         return new, NEG_INF
     return new, _off_kept(new, start, kept) - _off_kept(trace, start, kept)
 
@@ -132,6 +136,11 @@ def keep_value(node: Node, dist: Distribution, proposal: Distribution | None) ->
     if drew.weighted or draws.weighted:
         return Forced(node.value, node.log_q, node.log_prob) if equal and drew == draws else None
     return Forced(node.value, None, node.log_prob if equal else None) if node.dist.kind == dist.kind else None
+
+
+def _elsewhere(new: Trace, old: Trace) -> bool:
+    """Whether a move left the barrier at which its target is defined: a run that ended does not stand there."""
+    return old.horizon is not None and new.status != old.status
 
 
 def _off_kept(trace: Trace, start: Node | None, kept: set[str]) -> float:

@@ -125,7 +125,7 @@ class Trace:
     status     "finished", "running" or "dead"; `reason` says where and why of a dead one
     log_weight the weight its engine gave it (in a result: that of `result.log_weights`)
     heuristic  the estimate at the barrier an unfinished trace stands at
-    horizon    the barrier to which Markov moves re-run it; None: to its end
+    horizon    the barrier to which Markov moves re-run it, among the runs that get there; None: to its end
     """
 
     leaf: Node
