@@ -141,7 +141,7 @@ ENGINES: dict[str, EngineEntry] = {
             ),
             "ess_threshold": _ESS_THRESHOLD,
             "rejuvenate": Option(
-                "function", None, meaning="Markov kernel f(trace, rng) -> trace applied after resampling"
+                "function", None, meaning="Markov kernel f(trace, rng) -> trace applied at every barrier"
             ),
             "annealing": Option(
                 "str",
