@@ -1,0 +1,146 @@
+"""Level-synchronous tree search: the one loop behind beam, DVTS, REBASE and ETS.
+
+All nodes of a level are compared, an allocation rule says how many children each gets (0 prunes it), and these advance
+to the next level together: one batch of model calls a level. A level ends at a barrier. A choice among finitely many
+values that stands before no barrier is branched on where it stands, but nobody is compared there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Any
+
+from inference.frontier import Tree
+from ppl.execution import Execution
+from ppl.results import SearchResult
+from ppl.run import Run
+from ppl.trace import Node, backwards
+
+
+@dataclass(eq=False, slots=True)
+class TreeNode:
+    """A node of the search tree, alive or finished.
+
+    leaf     where its trace stood when it was reached
+    rank     what it is compared by: log weight + heuristic, or that at the end of a lookahead
+    subtree  which child of the root it is or descends from; None of the root itself
+    """
+
+    execution: Execution
+    parent: TreeNode | None = None
+    subtree: int | None = None
+    leaf: Node = field(init=False)
+    rank: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.leaf, self.rank = self.execution.leaf, self.execution.rank
+
+    @property
+    def finished(self) -> bool:
+        return self.execution.finished
+
+    @property
+    def uncompared(self) -> bool:
+        """It stands at a choice that no barrier comes before."""
+        return not self.finished and self.parent is not None and self.leaf.kind != "barrier"
+
+    @property
+    def ancestors(self) -> tuple[TreeNode, ...]:
+        """Root first, without itself."""
+        above, node = [], self.parent
+        while node is not None:
+            above.append(node)
+            node = node.parent
+        return tuple(reversed(above))
+
+    @property
+    def choices(self) -> list[Any]:
+        """The values chosen on the way from its parent."""
+        start = None if self.parent is None else self.parent.leaf
+        step = takewhile(lambda n: n is not start, backwards(self.leaf))
+        return [n.value for n in step if n.kind == "sample"][::-1]
+
+
+Rule = Callable[[Sequence[TreeNode]], list[int]]
+
+
+class LevelSearch:
+    """One search. `rule` gives the number of children of each node of a level; a finished node stays if its is not 0.
+
+    children   as in `Tree`; `merge` too
+    branches   children of a finite choice that stands before no barrier
+    most       a finite choice gets no more children than this, whatever the rule says
+    lookahead  levels that a node is run ahead for its rank, by most probable values or single draws
+    """
+
+    def __init__(
+        self, run: Run, rule: Rule, *, children: str, branches: int = 1, most: int | None = None,
+        merge: bool = False, lookahead: int = 0,
+    ) -> None:  # fmt: skip
+        self.run, self.rule, self.branches, self.most, self.lookahead = run, rule, branches, most, lookahead
+        self.tree = Tree(run, children, merge)
+        self.frontier: list[TreeNode] = []
+        self.told_apart = False
+
+    def result(self) -> SearchResult:
+        """Search to the end, or to a limit. Raises AllDead if no trace can be returned."""
+        with self.run.limits:
+            self.frontier = [TreeNode(execution) for execution in self.tree.root()]
+            while any(not node.finished for node in self.frontier):
+                self._prune(self.rule(self.frontier))
+        if self.tree.drawn is not None and not self.told_apart:
+            self.run.warn(
+                f"{self.run.engine!r}: no score, heuristic or enumerated choice ever told two nodes apart, so this was"
+                " plain sampling; best_of(n) does it at less cost"
+            )
+        finished = [node.execution for node in self.frontier if node.finished]
+        open_ = [] if self.tree.underway else [node.execution for node in self.frontier if not node.finished]
+        return self.tree.result(finished, open_)
+
+    def _prune(self, counts: Sequence[int]) -> None:
+        """Give every node its children, and go on to the next level."""
+        level = list(zip(self.frontier, counts, strict=True))
+        self.run.drop(node.execution for node, count in level if not count)
+        self.frontier = [node for node, count in level if count]
+        self._grow({node: count for node, count in level if count and not node.finished})
+        while any(node.uncompared for node in self.frontier):
+            self._grow({node: self.branches for node in self.frontier if node.uncompared})
+        if self.lookahead:
+            self._look_ahead([node for node in self.frontier if not node.finished])
+        self.told_apart = self.told_apart or len({node.rank for node in self.frontier}) > 1
+
+    def _grow(self, counts: dict[TreeNode, int]) -> None:
+        """Put children in the place of these nodes."""
+        executions = [node.execution for node in counts]
+        most = self.most
+        widths = [
+            min(count, most) if most and self.tree.branches(e) else count
+            for e, count in zip(executions, counts.values(), strict=True)
+        ]
+        families = dict(zip(counts, self.tree.expand(executions, widths), strict=True))
+        self.frontier = [
+            child
+            for node in self.frontier
+            for child in (_descend(node, families[node]) if node in families else [node])
+        ]
+
+    def _look_ahead(self, nodes: Sequence[TreeNode]) -> None:
+        """Rank nodes by where a copy of each stands `lookahead` levels on; one whose copy died comes last."""
+        tree = Tree(self.run, self.tree.children)
+        probes: list[Execution | None] = [node.execution.fork() for node in nodes]
+        for _ in range(self.lookahead):
+            going = [probe for probe in probes if probe is not None and probe.running]
+            ahead = dict(zip(going, tree.expand(going, 1), strict=True))
+            probes = [next(iter(ahead[p]), None) if p in ahead else p for p in probes]
+        for node, probe in zip(nodes, probes, strict=True):
+            node.rank = -math.inf if probe is None else probe.rank
+        self.run.drop(probe for probe in probes if probe is not None)
+
+
+def _descend(node: TreeNode, children: Sequence[Execution]) -> list[TreeNode]:
+    """A node's children in the tree. Those of the root found subtrees; a node that only moved on is its own child."""
+    founding = node.subtree is None and children[:1] != [node.execution]
+    return [TreeNode(child, node, k if founding else node.subtree) for k, child in enumerate(children)]
