@@ -105,6 +105,10 @@ _KERNEL = Option(
     meaning="how a chain moves: by name, or a function kernel(trace, rng) -> trace",
 )
 _EXPAND = Option("int", low=1, meaning="children of a node")
+_EXPAND_4 = Option("int", 4, low=1, meaning="children of a node")
+_WIDTH = Option("int", low=1, meaning="nodes kept at each level")
+_WIDTH_CHILDREN = Option("int", low=1, meaning="children made at each level")
+_TEMPERATURE = Option("float", 0.2, above=0, meaning="of the softmax over rewards")
 _CHILDREN = Option(
     "str", "auto", choices=("auto", "draw"), meaning="auto enumerates finite choices, most probable first; draw draws them"
 )
@@ -196,6 +200,56 @@ ENGINES: dict[str, EngineEntry] = {
         },
         needs=frozenset({"rescore"}),
         summary="Markov chains at rising temperatures that exchange states",
+    ),
+    "beam": EngineEntry(
+        "inference.beam:beam",
+        {
+            "width": _WIDTH,
+            "expand": _EXPAND_4,
+            "children": _CHILDREN,
+            "dedupe": Option("bool", True, meaning="merge equal draws of a node into one child, + log(count)"),
+            "lookahead": Option("int", 0, low=0, meaning="rank a node by where a copy stands so many levels on"),
+        },
+        result="search",
+        summary="the best nodes of each level by log weight + heuristic",
+    ),
+    "stochastic_beam": EngineEntry(
+        "inference.stochastic_beam:stochastic_beam",
+        {"width": Option("int", low=1, meaning="different traces")},
+        evidence=True,
+        needs=frozenset({"finite"}),
+        summary="traces without replacement by Gumbel-top-k, weighted without bias",
+    ),
+    "dvts": EngineEntry(
+        "inference.beam:dvts",
+        {"trees": Option("int", low=1, meaning="independent greedy searches"), "expand": _EXPAND_4, "children": _CHILDREN},
+        result="search",
+        needs=frozenset({"heuristic"}),
+        summary="several greedy tree searches that do not compete",
+    ),
+    "rebase": EngineEntry(
+        "inference.rebase:rebase",
+        {"width": _WIDTH_CHILDREN, "temperature": _TEMPERATURE, "scale": _SCALE, "children": _CHILDREN},
+        result="search",
+        needs=frozenset({"heuristic"}),
+        summary="children in proportion to exp(reward / temperature)",
+    ),
+    "ets": EngineEntry(
+        "inference.rebase:ets",
+        {
+            "width": _WIDTH_CHILDREN,
+            "temperature": _TEMPERATURE,
+            "kv_penalty": Option("float", 1.0, low=0, meaning="weight of the KV kept; 0 keeps every leaf"),
+            "coverage": Option("float", 0.0, low=0, meaning="weight of the clusters of steps kept"),
+            "clusters": Option("function", None, meaning="f(texts of the last steps) -> a label each"),
+            "embed": Option("function", None, meaning="f(texts of the last steps) -> vectors to cluster"),
+            "cost": Option("str", "tokens", choices=("tokens", "nodes"), meaning="what a node costs: its tokens, or 1"),
+            "scale": _SCALE,
+            "children": _CHILDREN,
+        },
+        result="search",
+        needs=frozenset({"heuristic"}),
+        summary="REBASE over the leaves that are worth their KV",
     ),
     "astar": EngineEntry(
         "inference.astar:astar",
