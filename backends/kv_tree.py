@@ -123,7 +123,8 @@ class KVTree:
         """The node of a token path, made if it is new; nothing is computed."""
         node = self.root
         for token in tokens:
-            node = self.child(node, token)
+            child = node.children.get(token)
+            node = child if child is not None else self.child(node, token)
         return node
 
     def child(self, node: Node, token: int) -> Node:

@@ -49,7 +49,9 @@ class NextTokens:
 
     def log_prob_any(self, rows: Sequence[int], ids: Sequence[int]) -> list[float]:
         """log of the probability that the next token is one of `ids`, in each of these rows."""
-        picked = self.x[list(rows)][:, list(ids)].double() - self.log_total[list(rows)].unsqueeze(-1)
+        index = torch.tensor(list(rows), device=self.x.device)
+        some = torch.tensor(list(ids), device=self.x.device)
+        picked = self.x[index[:, None], some].double() - self.log_total[index, None]
         found: list[float] = picked.logsumexp(-1).tolist()
         return found
 

@@ -18,7 +18,7 @@ import torch
 from backends.fast_linear import speed_up
 from backends.hf import HFModel
 from backends.kv_tree import KVBudgetError, KVTree, Lease, Node
-from backends.language_model import Draft, charge_context, charge_once
+from backends.language_model import Draft, charge_once
 from backends.next_tokens import NextTokens
 from backends.text import Context
 from backends.tree_attention import NAME, Plan
@@ -113,7 +113,7 @@ class SharedModel(HFModel):
         assert isinstance(row, (Draw, ScoreText, NextToken, HiddenStates))
         leaf = self.tree.find(self._path(row.context))
         path = leaf.path()
-        charge_context(row)
+        self._charge_context(row)
         row.cost.charge(shared_tokens=sum(n.slot >= 0 for n in path))
         lease = self._lease(row.context, leaf)
         if isinstance(row, Draw):
