@@ -587,3 +587,6 @@ define(
     _in_program("let score = 1"),
     _in_program("let total = 1", "record total"),
 )
+
+# The other half of the table, E1xx to E4xx and W4xx: what the checker says.
+import grammar.codes_checker  # noqa: E402, F401

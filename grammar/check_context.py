@@ -1,0 +1,191 @@
+"""What the checks of one file share: its tables, the names in scope, what is known about them here, and reporting.
+
+A function body is walked once, in order. `narrow` records what a condition or an assignment tells about a variable;
+`undo(mark())` takes it back at the end of a branch. Both cost only as much as changed, so checking stays linear.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from grammar import syntax as s
+from grammar.builtins import FUNCTIONS
+from grammar.constants import Scalar
+from grammar.diagnostics import Note, diagnostic
+from grammar.symbols import CheckedModule, Facts, Local, ModuleSymbol, Symbol
+from grammar.types import STR, UNKNOWN, DistOf, Literal, Type, options, show
+
+SHOWN = 32
+"""The longest piece of source that a message quotes."""
+
+MAX_REPORTS = 100
+"""A file with more mistakes than these gets no further messages."""
+
+
+@dataclass(slots=True)
+class Body:
+    """The function being checked. `result` is the declared type (None in a lambda), `loops` the open loops."""
+
+    name: str
+    result: Type | None
+    facts: Facts = field(default_factory=Facts)
+    loops: int = 0
+
+
+class Checker:
+    """The state of checking one file. `constants` are the plain values of its constants; `fixed` says, while it is not
+    empty, where we are that only constant expressions may stand ("a const")."""
+
+    def __init__(self, module: CheckedModule) -> None:
+        self.module = module
+        self.source = module.source
+        self.locals: dict[str, Local] = {}
+        self.constants: dict[str, Scalar] = {}
+        self.body = Body("", None)
+        self.fixed = ""
+        self._opened: list[list[tuple[str, Local | None]]] = []
+        self._narrowed: dict[Local, Type] = {}
+        self._trail: list[tuple[Local, Type]] = []
+        self._reports = 0
+
+    # --------------------------------------------------------------------------------------------- reporting
+
+    def report(
+        self,
+        code: str,
+        at: s.Node | s.Span,
+        /,
+        *,
+        hint: str | None = None,
+        notes: Iterable[Note] = (),
+        **words: Any,
+    ) -> None:
+        """Add a diagnostic, with the hint of the table unless another is given. A file gets MAX_REPORTS at most."""
+        self._reports += 1
+        if self._reports <= MAX_REPORTS:
+            span = at.span if isinstance(at, s.Node) else at
+            self.module.diagnostics.append(diagnostic(code, self.source, span, hint=hint, notes=notes, **words))
+
+    def quoted(self, expr: s.Node) -> str:
+        """The expression as a message names it: as written where it is short, else without its arguments."""
+        text = self.source.text[expr.span.start : expr.span.end]
+        if len(text) <= SHOWN and "\n" not in text:
+            return text
+        match expr:
+            case s.Call():
+                return f"{self.quoted(expr.callee)}({'...' if expr.args else ''})"
+            case s.Member():
+                return f"{self.quoted(expr.value)}.{expr.name.name}"
+        return text.split("\n")[0][:SHOWN].rstrip() + "..."
+
+    # ------------------------------------------------------------------------------------------------- names
+
+    def lookup(self, name: str) -> Symbol | None:
+        """The innermost meaning of a name: a local, a declaration of the file, a built-in."""
+        return self.locals.get(name) or self.module.symbols.get(name) or FUNCTIONS.get(name)
+
+    def known_names(self) -> Iterable[str]:
+        return [*self.locals, *self.module.symbols, *FUNCTIONS]
+
+    def use(self, name: s.Name | s.Identifier) -> Symbol | None:
+        """Look up a name where it is used; reports E102."""
+        symbol = self.lookup(name.name)
+        if symbol is None:
+            self.report("E102", name, name=name.name, hint=closest_hint(name.name, self.known_names()))
+            return None
+        if isinstance(symbol, (Local, ModuleSymbol)):
+            symbol.used = True
+        self.module.names[name] = symbol
+        return symbol
+
+    def open_block(self) -> None:
+        self._opened.append([])
+
+    def close_block(self) -> None:
+        for name, hidden in reversed(self._opened.pop()):
+            local = self.locals.pop(name)
+            if hidden is not None:
+                self.locals[name] = hidden
+            if local.kind == "let" and not local.used and not name.startswith("_"):
+                self.report("W403", local.span, name=name)
+
+    def declare(self, target: s.Identifier, local: Local) -> None:
+        """Bring a local into scope; `_` takes a value and forgets it."""
+        if target.name == "_":
+            return
+        earlier = self.locals.get(target.name)
+        if earlier is not None:
+            self.report("E104", target, name=target.name, line=earlier.span.line)
+            earlier.used = local.used = True
+            local.type = UNKNOWN
+        elif local.kind == "let" and (target.name in self.module.symbols or target.name in FUNCTIONS):
+            meaning = "a declaration of this file" if target.name in self.module.symbols else "the built-in function"
+            self.report("W406", target, name=target.name, meaning=meaning)
+        self._opened[-1].append((target.name, earlier))
+        self.locals[target.name] = local
+        self.module.names[target] = local
+
+    # --------------------------------------------------------------------------------------- what is known here
+
+    def type_of(self, local: Local) -> Type:
+        return local.type if local.type == UNKNOWN else self._narrowed.get(local, local.type)
+
+    def narrow(self, local: Local, kind: Type) -> None:
+        before = self.type_of(local)
+        if kind != before:
+            self._trail.append((local, before))
+            self._narrowed[local] = kind
+
+    def mark(self) -> int:
+        return len(self._trail)
+
+    def known_since(self, mark: int) -> dict[Local, Type]:
+        """What was learnt since `mark`."""
+        return {local: self.type_of(local) for local, _ in self._trail[mark:]}
+
+    def undo(self, mark: int) -> None:
+        """Forget what was learnt since `mark`."""
+        while len(self._trail) > mark:
+            local, before = self._trail.pop()
+            self._narrowed[local] = before
+
+    # ---------------------------------------------------------------------------------------- distributions
+
+    def drawn_by_mistake(self, expr: s.Node, kind: DistOf) -> None:
+        """Report a distribution that stands where one of its values is wanted. If a `let` forgot its `sample`, the
+        message stands there, once."""
+        local = self.module.names.get(expr)
+        values = _values(kind)
+        if not isinstance(local, Local) or local.value is None:
+            mend = f"sample {self.quoted(expr)}"
+            self.report("E302", expr, what=f"'{self.quoted(expr)}' is", values=values, mend=mend)
+            return
+        mend = f"let {local.name} = sample {self.quoted(local.value)}"
+        note = Note(f"'{local.name}' is used as a value here", expr.span)
+        self.report("E302", local.value, notes=[note], what=f"'{local.name}' would be", values=values, mend=mend)
+        local.type = UNKNOWN
+
+
+def _values(kind: DistOf) -> str:
+    if all(isinstance(option, Literal) or option == STR for option in options(kind.value)):
+        return "texts, not a text"
+    return f"{show(kind.value)}, not a value"
+
+
+def closest(found: str, known: Iterable[str]) -> str | None:
+    """The known name that was most likely meant. Looks at names of ordinary length, and not at too many of them."""
+    if len(found) > SHOWN:
+        return None
+    near = difflib.get_close_matches(found, [k for k in islice(known, 500) if len(k) <= SHOWN], n=1, cutoff=0.6)
+    return near[0] if near else None
+
+
+def closest_hint(found: str, known: Iterable[str]) -> str | None:
+    near = closest(found, known)
+    return f"did you mean '{near}'?" if near else None
+
+

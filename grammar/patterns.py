@@ -1,0 +1,62 @@
+"""Regular expressions: checked when a file is, by the engine that runs them.
+
+Patterns run on RE2, in time linear in the text, so untrusted files may hold them. RE2 does not say where a pattern is
+wrong; Python's own compiler often does, and what RE2 leaves out (look-around, backreferences) is found by its spelling.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+try:
+    import re2
+except ImportError:  # checked by Python's compiler instead
+    re2 = None
+
+
+class BadPattern(NamedTuple):
+    """What is wrong with a pattern, and the characters of it that are."""
+
+    message: str
+    at: int
+    length: int
+
+
+_NOT_LINEAR = re.compile(r"(?<!\\)(?:\\\\)*(\(\?<?[=!]|\(\?P=\w+\)|\\[1-9]|\(\?\(|[*+?}]\+|\(\?>)")
+_NAMES = {"(?=": "look-ahead", "(?!": "look-ahead", "(?<=": "look-behind", "(?<!": "look-behind", "(?>": "atomic groups", "(?(": "conditions"}  # fmt: skip
+
+
+def bad_pattern(pattern: str) -> BadPattern | None:
+    """What is wrong with a pattern, or None."""
+    foreign = _NOT_LINEAR.search(pattern)
+    problem = _compile(pattern)
+    if problem is None and (foreign is None or re2 is not None):
+        return None
+    if foreign is not None:
+        text = foreign.group(1)
+        name = _NAMES.get(text) or ("possessive repeats" if text.endswith("+") else "backreferences")
+        return BadPattern(f"patterns run in linear time and have no {name}", foreign.start(1), len(text))
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        return BadPattern(error.msg, error.pos or 0, 1)
+    except (RecursionError, OverflowError):
+        return BadPattern("it is nested or repeated too much", 0, len(pattern))
+    return BadPattern(problem or "", 0, len(pattern))
+
+
+def _compile(pattern: str) -> str | None:
+    if re2 is None:
+        try:
+            re.compile(pattern)
+        except (re.error, RecursionError, OverflowError) as error:
+            return str(error)
+        return None
+    settings = re2.Options()
+    settings.log_errors = False
+    try:
+        re2.compile(pattern, settings)
+    except re2.error as error:
+        return error.args[0].decode() if isinstance(error.args[0], bytes) else str(error)
+    return None
