@@ -42,6 +42,7 @@ class HFModel(LanguageModel):
         self.beginning = self.tokenizer.beginning
         self.end_text = self.tokenizer.decode(self.tokenizer.ends[:1])
         self.window = getattr(net.config.get_text_config(), "max_position_embeddings", None)
+        # what an empty context begins with: something has to be read before the first token
         self._nothing = (tokenizer.bos_token_id if tokenizer.bos_token_id is not None else self.tokenizer.ends[0],)
         self._accepts = inspect.signature(net.forward).parameters
         self._running = Running() if cache and cacheable(net.config) else None
@@ -60,8 +61,9 @@ class HFModel(LanguageModel):
         ends, spelling = self.tokenizer.ends, self.tokenizer.spelling()
         values = [(Text(self.end_text, (), "end", self), float(end_log_prob(answer, ends)))]
         for i in torch.isfinite(answer).nonzero().squeeze(-1).tolist():
-            if i not in ends and i < len(spelling):
-                values.append((Text(spelling[i], (i,), None, self), float(answer[i])))
+            if i not in ends:
+                spelt = spelling[i] if i < len(spelling) else ""  # tables are often padded with ids that mean nothing
+                values.append((Text(spelt, (i,), None, self), float(answer[i])))
         return values
 
     # -- one step ---------------------------------------------------------------------------------------------------
@@ -209,7 +211,7 @@ class HFModel(LanguageModel):
     # -- the model --------------------------------------------------------------------------------------------------
 
     def _path(self, context: Context, tokens: Sequence[int] = ()) -> Tokens:
-        return (*context.tokens, *tokens) or self._nothing
+        return (*(context.tokens or self._nothing), *tokens)
 
     def _chunks(self, wanted: dict[Tokens, int]) -> Iterator[tuple[list[Tokens], torch.Tensor, torch.Tensor]]:
         """Paths, and how many last logits of each, as padded batches of bounded size: paths, ids, mask."""

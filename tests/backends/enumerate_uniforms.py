@@ -40,4 +40,4 @@ def branches(run):
         walk = Walk(script)
         result = run(walk)
         yield walk.probability, result
-        scripts += [walk.taken[:i] + [False] for i in range(len(script), len(walk.taken))]
+        scripts += [[*walk.taken[:i], False] for i in range(len(script), len(walk.taken))]

@@ -5,12 +5,12 @@ import math
 
 import numpy as np
 import pytest
-from tests.backends.enumerate_uniforms import branches
 
 from backends import TableLM
 from inference import exact, importance
 from ppl import iid, limit, model, observe, require, sample, score
 from ppl.errors import BackendError, SupportError, UsageError
+from tests.backends.enumerate_uniforms import branches
 
 BIGRAM = {
     "": {"a": 0.4, "b": 0.3, "c": 0.2, "$": 0.1},

@@ -1,0 +1,267 @@
+"""The shared backend against the plain one: architectures, interleavings, eviction, the ledger, its mistakes."""
+
+import gc
+import math
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from backends.hf import HFModel
+from backends.kv_tree import FLOOR, KVBudgetError
+from backends.shared import SharedModel
+from inference import beam, exact, importance, smc
+from ppl import model, sample, score
+from ppl.errors import BackendError
+from ppl.requests import HiddenStates, serve
+from ppl.testing.backends import check_same_answers
+from tests.backends.tiny_models import byte_tokenizer, letter_tokenizer, tiny
+
+KINDS = {
+    "llama": {},
+    "qwen2": {},
+    "qwen3": {},
+    "mistral": {"sliding_window": 5},
+    "gemma": {},
+    "gemma2": {"sliding_window": 5},
+    "gemma3_text": {"sliding_window": 5, "layer_types": ["sliding_attention", "full_attention"]},
+}
+CONTEXTS = ["the", "the answer", "the answer to the question", "six one", "the answer is", "the"]
+
+
+def pair(kind="llama", vocabulary=330, tokenizer=byte_tokenizer, **options):
+    """The same weights behind both backends."""
+    shared = {k: v for k, v in options.items() if k in ("max_kv_tokens", "fast")}
+    config = {k: v for k, v in options.items() if k not in shared}
+    plain = HFModel(tiny(kind, vocabulary, **config), tokenizer(), "plain", cache=False)
+    return plain, SharedModel(tiny(kind, vocabulary, **config), tokenizer(), "shared", **shared)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("warp", [{}, {"temperature": 0.7, "top_p": 0.9, "top_k": 20, "stop": ["e"]}])
+def test_it_answers_like_the_plain_backend(kind, warp):
+    plain, shared = pair(kind, **KINDS[kind])
+    check_same_answers(shared, plain, CONTEXTS, ["is", " question one"], max_tokens=12, **warp)
+    check_same_answers(shared, plain, [c + " is there" for c in CONTEXTS], [], seed=1, max_tokens=4, **warp)
+    shared.tree.check()
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma3_text"])
+def test_hidden_states_are_those_of_a_full_pass(kind):
+    plain, shared = pair(kind, **KINDS[kind])
+    rows = {}
+    for lm in (plain, shared):
+        rows[lm] = [
+            HiddenStates(backend=lm, context=lm.prompt("the answer is one"), positions=p) for p in ((0, 2), (3,), (2,))
+        ]
+        serve(rows[lm])
+    for a, b in zip(rows[plain], rows[shared], strict=True):
+        assert np.abs(a.result - b.result).max() < 1e-4
+
+
+class Interleavings(RuleBasedStateMachine):
+    """Any order of prompts, continuations, forks and drops equals a cold run of the plain backend."""
+
+    bound = None
+
+    @initialize()
+    def begin(self):
+        self.plain, self.shared = pair(max_kv_tokens=self.bound)
+        self.contexts, self.count = [], 0
+
+    def contexts_now(self):
+        return self.contexts or [self.shared.prompt("one")]
+
+    @rule(text=st.sampled_from(["the", "the answer", "one two", "one two three four", "six"]))
+    def prompt(self, text):
+        self.contexts.append(self.shared.prompt(text))
+
+    @rule(data=st.data(), length=st.integers(1, 4), children=st.integers(1, 3))
+    def extend(self, data, length, children):
+        """Draw continuations of one context; each becomes a context of its own."""
+        parent = data.draw(st.sampled_from(self.contexts_now()))
+        plans = []
+        for _ in range(children):
+            self.count += 1
+            plans.append(self.shared(parent, max_tokens=length).draw(np.random.default_rng(self.count)))
+        serve([r for p in plans for r in p.requests])
+        for plan in plans:
+            drawn = plan.conclude()
+            expected = self.plain(parent, max_tokens=length).log_prob(drawn.value)
+            assert math.isclose(drawn.log_prob, expected, abs_tol=1e-4 * (length + 1))
+            if len(parent.tokens) < 60:
+                self.contexts.append(parent + drawn.value)
+
+    @rule(data=st.data())
+    def ask(self, data):
+        some = data.draw(st.lists(st.sampled_from(self.contexts_now()), min_size=1, max_size=4))
+        check_same_answers(self.shared, self.plain, some, ["the", " two"], seed=self.count, max_tokens=3)
+
+    @rule(data=st.data())
+    def drop(self, data):
+        if self.contexts:
+            self.contexts.remove(data.draw(st.sampled_from(self.contexts)))
+
+    @invariant()
+    def integrity(self):
+        if not hasattr(self, "shared"):
+            return
+        tree = self.shared.tree
+        tree.check()
+        stats = tree.stats()
+        assert stats["live_bytes"] == tree.live * tree.token_bytes
+        assert tree.capacity <= max(1.25 * tree.live, FLOOR)
+        if self.bound:
+            assert tree.capacity <= self.bound
+
+
+class EvictingInterleavings(Interleavings):
+    bound = 80
+
+
+TestInterleavings = Interleavings.TestCase
+TestEvictingInterleavings = EvictingInterleavings.TestCase
+for case in (TestInterleavings, TestEvictingInterleavings):
+    case.settings = settings(
+        max_examples=12, stateful_step_count=14, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+
+
+def test_live_tokens_are_the_unique_tokens_of_what_can_still_be_reached():
+    _, shared = pair()
+    contexts = [shared.prompt("the answer to the question"), shared.prompt("the answer is")]
+    kept = [c + shared(c, max_tokens=5).sample(np.random.default_rng(i)) for i in range(4) for c in contexts]
+    plans = [shared.token(c).table() for c in kept]
+    serve([r for p in plans for r in p.requests])
+    unique = {c.tokens[: i + 1] for c in kept for i in range(len(c.tokens))}
+    assert shared.tree.stats()["live_tokens"] == len(unique)
+    del plans, kept[1:]
+    gc.collect()
+    unique = {c.tokens[: i + 1] for c in (*kept, *contexts) for i in range(len(c.tokens))}
+    assert shared.tree.stats()["live_tokens"] == len(unique)
+
+
+def test_memory_follows_the_live_tokens():
+    _, shared = pair(vocabulary=330)
+    contexts = [shared.prompt("one two three four five six " * 2 + str(i)) for i in range(100)]
+    plans = [shared(c, max_tokens=20).draw(np.random.default_rng(i)) for i, c in enumerate(contexts)]
+    serve([r for p in plans for r in p.requests])
+    tree = shared.tree
+    assert tree.live > FLOOR
+    assert tree.capacity <= 1.25 * tree.live
+    del contexts, plans
+    gc.collect()
+    shared.token("one").table().requests[0]
+    serve(shared.token("one").table().requests)
+    assert tree.capacity == FLOOR
+
+
+@model
+def walk(lm, steps, length):
+    context = lm.prompt("one two three four five six one two three four five six " * 2)
+    for _ in range(steps):
+        context += sample("text", lm(context, max_tokens=length))
+        score(-0.1 * len(context.tokens[-1:]))
+    return context.tokens
+
+
+def test_each_unique_token_is_forwarded_once():
+    """`forwarded` = the unique tokens of the prefix tree that needed a successor (nothing was evicted)."""
+    _, shared = pair()
+    result = walk.run(shared, 5, 4, engine=smc(particles=16, ess_threshold=1.0), seed=3)
+    prompt = len(shared.prompt("one two three four five six one two three four five six " * 2).tokens)
+    cost = result.cost
+    assert cost.recomputed_tokens == 0
+    assert cost.forwards <= 5 * 4
+    assert cost.forwarded_tokens <= prompt + 16 * (5 * 4 - 1)
+    unique = {v[: i + 1] for v in result.values for i in range(len(v) - 1)}
+    assert cost.forwarded_tokens >= len(unique)
+
+
+def test_clones_that_have_not_diverged_are_one_row(monkeypatch):
+    _, shared = pair()
+    sizes = []
+    real = shared.net.base_model.forward
+    monkeypatch.setattr(
+        shared.net.base_model, "forward", lambda *a, **k: sizes.append(k["input_ids"].shape[1]) or real(*a, **k)
+    )
+    rng = [np.random.default_rng(0) for _ in range(8)]  # the same uniforms: eight clones
+    plans = [shared("the answer", max_tokens=5).draw(r) for r in rng]
+    serve([r for p in plans for r in p.requests])
+    assert len({p.conclude().value.tokens for p in plans}) == 1
+    assert sizes[1:] == [1] * (len(sizes) - 1)
+
+
+def test_a_bound_costs_time_not_truth():
+    plain, shared = pair(max_kv_tokens=90)
+    result = walk.run(shared, 4, 4, engine=smc(particles=12, ess_threshold=1.0), seed=5)
+    free = walk.run(pair()[1], 4, 4, engine=smc(particles=12, ess_threshold=1.0), seed=5)
+    assert result.values == free.values
+    assert result.log_evidence == pytest.approx(free.log_evidence, abs=1e-6)
+    assert result.cost.recomputed_tokens > 0
+
+
+def test_a_text_longer_than_the_bound_is_named():
+    _, shared = pair(max_kv_tokens=20)
+    with pytest.raises(KVBudgetError, match="the bound is 20 .*Raise max_kv_tokens"):
+        shared("one two three four five six " * 4, max_tokens=3).sample(np.random.default_rng(0))
+
+
+def test_logits_that_are_not_numbers_are_named():
+    _, shared = pair(fast=False)
+    with torch.no_grad():
+        shared.net.base_model.layers[0].mlp.down_proj.weight.fill_(math.nan)
+    with pytest.raises(BackendError, match=r"gave logits that are not numbers for Draw after '...the answer'"):
+        shared("the answer", max_tokens=3).sample(np.random.default_rng(0))
+
+
+def test_an_architecture_it_cannot_run_is_refused_by_name():
+    with pytest.raises(BackendError, match=r"shared backend cannot run the architecture 'bloom'.*shared=False"):
+        pair("bloom", n_layer=2, n_head=4)
+
+
+def test_engines_agree_with_exact_on_an_enumerable_language():
+    """Letters of a tiny network to depth 3: every engine over the tree equals enumeration."""
+    _, shared = pair(vocabulary=4, tokenizer=letter_tokenizer)
+
+    @model
+    def spell():
+        context, text = shared.prompt("ab"), ""
+        for _ in range(3):
+            letter = sample("letter", shared.token(context))
+            if letter.finish == "end":
+                break
+            context, text = context + letter, text + letter
+            score(0.7 if letter == "b" else 0.0)
+        return text
+
+    truth = spell.run(engine=exact())
+    for engine in (importance(particles=3000), smc(particles=3000)):
+        found = spell.run(engine=engine, seed=1)
+        assert found.log_evidence == pytest.approx(truth.log_evidence, abs=0.08)  # over 5 standard errors
+        assert all(abs(found.p(v) - truth.p(v)) < 0.06 for v in truth.values)
+    assert spell.run(engine=beam(width=64, expand=4)).best.value == truth.best.value
+
+
+def test_a_tree_of_any_shape_keeps_its_books():
+    """Holding, releasing and placing at random, against a count of what is reachable."""
+    from backends.kv_tree import KVTree, Lease
+
+    draw = random.Random(0)
+    tree = KVTree(1, 1, 2, torch.float32)
+    leases = []
+    for _ in range(400):
+        if leases and draw.random() < 0.4:
+            leases.pop(draw.randrange(len(leases)))
+        path = [draw.randrange(3) for _ in range(draw.randrange(1, 9))]
+        leaf = tree.find(path)
+        leases.append(Lease(tree, leaf))
+        tree.let_go()
+        tree.place([n for n in leaf.path() if n.slot < 0], leaf.path())
+        tree.check()
+        reachable = {id(n) for lease in leases for n in lease.node.path()}
+        assert tree.live == sum(1 for n in tree.owner if n is not None and id(n) in reachable)
