@@ -52,9 +52,8 @@ class Tree:
 
         A parent that stands before no choice (at a `checkpoint`) moves on to the next one and is its own only child.
         """
-        self.underway = list(parents)
         moved = self._move_on([p for p in parents if p.choice is None])
-        ready = [p for p in parents if p not in moved]
+        ready = self.underway = [p for p in parents if p not in moved]
         starts = {p: p.leaf for p in ready}
         widths = dict(zip(parents, [width] * len(parents) if isinstance(width, int) else width, strict=True))
         families = self._newborn({p: widths[p] for p in ready})
