@@ -91,7 +91,7 @@ def check_clt(
 
     Fails if |z| > 4.5: a right engine fails for 7 seeds in a million. `variance` is that of one run (a bound will do);
     from it so many runs are made, ((4.5 + 3) / bias)^2 variance / expected^2, that a bias of `bias` times `expected`
-    fails with probability > .998. Averages weights, never their logarithms.
+    fails with probability > .99, which is checked against the runs' own variance. Averages weights, never their logarithms.
     """
     runs = max(2, math.ceil((7.5 / bias) ** 2 * variance / expected**2))
     totals = []
@@ -105,6 +105,9 @@ def check_clt(
     power = 0.5 * math.erfc((4.5 - bias * abs(expected) / spread) / math.sqrt(2)) if spread else 1.0
     assert abs(z) < 4.5, (
         f"{engine!r} on {program.name}: mean {mean!r} of {runs} runs, exactly {expected!r}, z = {z:.2f}"
+    )
+    assert power > 0.99, (
+        f"the variance {variance!r} given for {engine!r} is too small: {runs} runs have power {power:.3g}"
     )
     return CLT(z, runs, bias, power)
 
