@@ -1,7 +1,7 @@
 """The ETS objective with clusters as an integer program, for the parts that are too large to try one by one.
 
-Binary x_i: leaf i is kept. y_j: ancestor j is alive, z_k: cluster k is hit; these need not be declared integer, as they
-are whole wherever x is. HiGHS (Huangfu & Hall 2018) works in floating point: what it proposes is compared exactly.
+Binary x_i: leaf i is kept. y_j: ancestor j is alive. z_k: cluster k is hit. HiGHS (Huangfu & Hall 2018) works in
+floating point: what it proposes is compared exactly.
 """
 
 from __future__ import annotations
@@ -83,6 +83,6 @@ class _Program:
             goal[list(block)] = [2.0**b for b in reversed(range(len(block)))]
         found = self.optimize.milp(
             -goal, constraints=constraints, bounds=self.optimize.Bounds(self.lower, self.upper),
-            integrality=self.leaves, options={"mip_rel_gap": 0},
+            integrality=self.np.ones(len(goal)), options={"mip_rel_gap": 0},
         )  # fmt: skip
         return list(best or ()) if found.x is None else [i for i in range(len(self.c.gains)) if found.x[i] > 0.5]

@@ -7,6 +7,7 @@ is usually `result.vote("weighted")`.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
@@ -74,15 +75,17 @@ class ets(Engine):  # noqa: N801
         _warn_narrow(run, self.width)
         if self.coverage and self.clusters is None and self.embed is None:
             run.warn("ets(coverage=...) without clusters= or embed=: only steps of equal text share a cluster")
-        return LevelSearch(run, lambda level: _shared(level, self.width, self._share), children=self.children).result()
+        cost = functools.cache(self._cost)
 
-    def _share(self, live: Sequence[TreeNode], width: int) -> list[int]:
-        paths = [node.ancestors for node in live]
-        return allocation.ets(
-            paths, _scores(live, self.scale), width, self.temperature, self.kv_penalty, self.coverage,
-            self._labels(live) if self.coverage else None,
-            {node: self._cost(node) for path in paths for node in path}, [self._cost(node) for node in live],
-        )  # fmt: skip
+        def share(live: Sequence[TreeNode], width: int) -> list[int]:
+            paths = [node.ancestors for node in live]
+            labels = self._labels(live) if self.coverage and len(live) > 1 else None
+            return allocation.ets(
+                paths, _scores(live, self.scale), width, self.temperature, self.kv_penalty, self.coverage, labels,
+                {node: cost(node) for path in paths for node in path}, [cost(node) for node in live],
+            )  # fmt: skip
+
+        return LevelSearch(run, lambda level: _shared(level, self.width, share), children=self.children).result()
 
     def _cost(self, node: TreeNode) -> int:
         if self.cost == "nodes":
