@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from os.path import commonprefix
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from grammar import syntax as s
-from grammar.diagnostics import Diagnostic, Source, diagnostic
+from grammar.diagnostics import MAX_DIAGNOSTICS, Diagnostic, Source, diagnostic
 from grammar.syntax import Identifier, Node, Span
 from grammar.tokens import Token
 
@@ -40,7 +40,8 @@ class Builder:
         self.grouped: set[Span] = set()
 
     def report(self, code: str, span: Span, **words: Any) -> None:
-        self.diagnostics.append(diagnostic(code, self.source, span, **words))
+        if len(self.diagnostics) < MAX_DIAGNOSTICS:
+            self.diagnostics.append(diagnostic(code, self.source, span, **words))
 
     # ----------------------------------------------------------------------------------------------- the file
 
@@ -294,7 +295,7 @@ class Builder:
 
     def arguments(self, parts: Iterable[Any]) -> tuple[s.Arg, ...]:
         args = nodes(parts, s.Arg)
-        for before, arg in zip(args, args[1:], strict=False):
+        for before, arg in pairwise(args):
             if before.name and not arg.name:
                 self.report("E048", arg.span, value=self.source.text[arg.span.start : arg.span.end][:40])
         return args
@@ -432,7 +433,7 @@ def unindent(pieces: Iterable[Any]) -> list[Any]:
         return first
     closing = rest[-1]
     measured = [line for line in rest if not blank(line)] + ([closing] if blank(closing) else [])
-    width = len(commonprefix([leading(line) for line in measured]))
+    width = min((len(leading(line)) for line in measured), default=0)
     kept = [] if blank(first) else [first]
     kept += [cut(line, width) for line in (rest[:-1] if blank(closing) else rest)]
     joined: list[Any] = []

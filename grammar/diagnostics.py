@@ -25,6 +25,10 @@ LINE_SHOWN = 160
 """The most code points of a source line that a rendering shows."""
 
 
+MAX_DIAGNOSTICS = 100
+"""The most messages that one pass over a file collects."""
+
+
 class Source:
     """The text of one file, without a leading byte-order mark, and the name it is shown by."""
 

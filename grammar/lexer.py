@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
-from grammar.diagnostics import Diagnostic, Note, Source, diagnostic
+from grammar.diagnostics import MAX_DIAGNOSTICS, Diagnostic, Note, Source, diagnostic
 from grammar.tokens import Token, keywords, scanner
 
 MAX_BRACKETS = 100
@@ -162,9 +163,10 @@ class _Lexer:
         self.append(self.token(CLOSERS[self.opener()], "", at, at))
         self.open.pop()
 
-    def report(self, code: str, start: int, end: int, *, notes: tuple[Note, ...] = (), **words: object) -> None:
-        span = self.source.span(start, end)
-        self.lexed.diagnostics.append(diagnostic(code, self.source, span, notes=notes, **words))
+    def report(self, code: str, start: int, end: int, *, notes: tuple[Note, ...] = (), **words: Any) -> None:
+        if len(self.lexed.diagnostics) < MAX_DIAGNOSTICS:
+            span = self.source.span(start, end)
+            self.lexed.diagnostics.append(diagnostic(code, self.source, span, notes=notes, **words))
 
     def opener(self) -> str:
         return self.lexed.tokens[self.open[-1]].type if self.open else ""

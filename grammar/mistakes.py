@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from grammar.diagnostics import Diagnostic, Source, diagnostic
 from grammar.lexer import ENDS_OPERAND, SPELLED, Lexed
@@ -170,7 +171,7 @@ class Place:
         return False
 
     def mistake(
-        self, code: str, *, at: Token | None = None, instead: Iterable[tuple[str, str]] | None = None, drops: int = 0, **words: str
+        self, code: str, *, at: Token | None = None, instead: Iterable[tuple[str, str]] | None = None, drops: int = 0, **words: Any
     ) -> Mistake:
         """A mistake at this token, or at another one. `{found}`, `{before}` and `{expected}` are filled in."""
         token = at or self.token

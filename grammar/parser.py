@@ -86,12 +86,14 @@ class _Reduction(NamedTuple):
 
 
 class _Table(NamedTuple):
-    """An LALR automaton. `actions[state][symbol]` is the state to shift to, or a reduction; `rules` are Lark's."""
+    """An LALR automaton. `actions[state][symbol]` is the state to go to, or a `_Reduction`; `rules` are Lark's;
+    `shortcuts` remembers where chains of unit rules lead."""
 
-    actions: dict[int, dict[str, int | _Reduction]]
+    actions: dict[int, dict[str, Any]]
     rules: list[Any]
     first: int
     last: int
+    shortcuts: dict[tuple[int, int, str], int]
 
 
 @cache
@@ -108,7 +110,7 @@ def _table(start: str) -> _Table:
         return reductions[target]
 
     actions = {state: {symbol: action(each[1]) for symbol, each in row.items()} for state, row in conf.states.items()}
-    return _Table(actions, list(reductions), conf.start_state, conf.end_state)
+    return _Table(actions, list(reductions), conf.start_state, conf.end_state, {})
 
 
 class _Inline:
@@ -133,7 +135,7 @@ class _Run:
         self.mended = -1
     def parse(self, start: str) -> Any:
         """The root's node, or None after too many mistakes."""
-        self.actions, rules, first, self.last = _table(start)
+        self.actions, rules, first, self.last, self.shortcuts = _table(start)
         callbacks = ParseTreeBuilder(rules, Tree, maybe_placeholders=True).create_callback(_Inline(self.builder))  # type: ignore[no-untyped-call]
         self.callbacks = [callbacks[rule] for rule in rules]
         self.states: list[int] = [first]
@@ -159,33 +161,52 @@ class _Run:
             return False
         while not isinstance(action, int):
             if action.unit:
-                states.pop()
+                states[-1] = self.pass_on(states[-2], states[-1], kind)
             else:
                 keep = len(values) - action.size
                 value = self.callbacks[action.number](values[keep:])
                 del values[keep:], states[keep + 1 :]
                 values.append(value)
-            states.append(cast(int, actions[states[-1]][action.origin]))
+                states.append(actions[states[-1]][action.origin])
             if states[-1] == self.last and kind == "$END":
                 return True
-            action = cast(int | _Reduction, actions[states[-1]].get(kind))
+            action = actions[states[-1]][kind]
         states.append(action)
         values.append(token)
         return True
 
     def fits(self, kind: str) -> bool:
         """Whether a token of this kind could come next."""
-        below, pushed = len(self.states), list[int]()
+        top, below, pushed = self.states[-1], len(self.states) - 1, list[int]()
         while True:
-            action = self.actions[pushed[-1] if pushed else self.states[below - 1]].get(kind)
+            action = self.actions[top].get(kind)
             if action is None or isinstance(action, int):
                 return action is not None
-            below -= max(0, action.size - len(pushed))
-            del pushed[max(0, len(pushed) - action.size) :]
-            state = pushed[-1] if pushed else self.states[below - 1]
-            pushed.append(cast(int, self.actions[state][action.origin]))
-            if pushed[-1] == self.last and kind == "$END":
+            if action.unit:
+                top = self.pass_on(pushed[-1] if pushed else self.states[below - 1], top, kind)
+            else:
+                if action.size == 0:
+                    pushed.append(top)
+                elif action.size - 1 <= len(pushed):
+                    del pushed[len(pushed) - action.size + 1 :]
+                else:
+                    below -= action.size - 1 - len(pushed)
+                    pushed.clear()
+                top = self.actions[pushed[-1] if pushed else self.states[below - 1]][action.origin]
+            if top == self.last and kind == "$END":
                 return True
+
+    def pass_on(self, below: int, top: int, kind: str) -> int:
+        """The state that follows `below` when the value of `top` has been passed on by all unit rules."""
+        found = self.shortcuts.get((below, top, kind))
+        if found is None:
+            action = self.actions[top].get(kind)
+            found = top
+            while isinstance(action, _Reduction) and action.unit:
+                found = self.actions[below][action.origin]
+                action = self.actions[found].get(kind)
+            self.shortcuts[below, top, kind] = found
+        return found
 
     def accepts(self) -> set[str]:
         return {kind for kind in self.actions[self.states[-1]] if kind.isupper() and self.fits(kind)}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lark import Lark
 
+
 class Token(str):
     """A piece of the text: its terminal, its offsets `start <= i < end`, and line and column of its start."""
 
