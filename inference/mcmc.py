@@ -46,5 +46,6 @@ class mcmc(Engine):  # noqa: N801
             trace = move(kernel, trace, rng)
             if step > self.burn_in and (step - self.burn_in) % self.thin == 0:
                 kept.append(trace)
+            run.give_way()
         if trace is first and first.choices:
             run.warn(f"chain {i} never moved: {kernel!r} changed or accepted nothing in {step} steps")

@@ -206,6 +206,12 @@ class Run:
                 raise task.error
         return [task.result for task in tasks]
 
+    def give_way(self) -> None:
+        """Let whatever else can run go first: a part of an engine that asks no model would leave the others no limit."""
+        task = self._task()
+        self.scheduler.wake(task)
+        task.park()
+
     def rng(self, purpose: str, index: int = 0) -> Any:
         """The engine's own stream for one decision. Draw at once; the next stream re-keys it."""
         return self.streams.at(self.root, f"engine:{purpose}", index)
