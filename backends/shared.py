@@ -65,12 +65,14 @@ class SharedModel(HFModel):
 
     @torch.inference_mode()
     def _self_test(self, probe: list[int], expected: torch.Tensor) -> None:
-        """One short forward over the tree against the plain one: an attention layout it does not know shows here."""
+        """A few tokens over the tree against a plain forward: an attention layout it does not know shows here."""
         leaf = self.tree.find(probe)
         lease = Lease(self.tree, leaf)
         difference = float("inf")
         try:
-            self._fill([Work(Request(backend=self), [leaf], lease)])
+            for length in (2, len(probe)):  # in two forwards, so that the second reads what the first one stored
+                end = self.tree.find(probe[:length])
+                self._fill([Work(Request(backend=self), [end], lease)])
             difference = float((self._logits([leaf])[0].float() - expected).abs().max())
         except (TypeError, RuntimeError, IndexError, AttributeError, AssertionError) as error:
             reason = f"{type(error).__name__}: {error}"

@@ -197,7 +197,7 @@ def test_clones_that_have_not_diverged_are_one_row(monkeypatch):
 
 
 def test_a_bound_costs_time_not_truth():
-    plain, shared = pair(max_kv_tokens=90)
+    _, shared = pair(max_kv_tokens=90)
     result = walk.run(shared, 4, 4, engine=smc(particles=12, ess_threshold=1.0), seed=5)
     free = walk.run(pair()[1], 4, 4, engine=smc(particles=12, ess_threshold=1.0), seed=5)
     assert result.values == free.values
@@ -207,7 +207,7 @@ def test_a_bound_costs_time_not_truth():
 
 def test_a_text_longer_than_the_bound_is_named():
     _, shared = pair(max_kv_tokens=20)
-    with pytest.raises(KVBudgetError, match="the bound is 20 .*Raise max_kv_tokens"):
+    with pytest.raises(KVBudgetError, match=r"the bound is 20 .*Raise max_kv_tokens"):
         shared("one two three four five six " * 4, max_tokens=3).sample(np.random.default_rng(0))
 
 
