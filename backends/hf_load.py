@@ -26,8 +26,13 @@ def load_folder(where: str, **options: Any) -> HFModel:
     return from_folder(str(folder) if folder.is_dir() else where, name, **options)
 
 
-def from_folder(where: str, name: str, *, dtype: str = "float32", device: str = "cpu", cache: bool = True) -> HFModel:
-    """Load weights and tokenizer. float32 by default: log-probs of bfloat16 are off by tenths of a nat."""
+def from_folder(
+    where: str, name: str, *, dtype: str = "float32", device: str = "cpu", shared: bool = True, **options: Any
+) -> HFModel:
+    """Load weights and tokenizer. float32 by default: log-probs of bfloat16 are off by tenths of a nat.
+
+    shared  one KV tree under all contexts (options: max_kv_tokens, fast); False: the plain backend (option: cache)
+    """
     if dtype not in DTYPES:
         raise UsageError(f"dtype={dtype!r}: expected one of {', '.join(DTYPES)}.")
     try:
@@ -36,7 +41,11 @@ def from_folder(where: str, name: str, *, dtype: str = "float32", device: str = 
             tokenizer = transformers.AutoTokenizer.from_pretrained(where, local_files_only=True)
     except (OSError, ValueError) as error:
         raise BackendError(_not_here(where, error)) from error
-    return HFModel(net.to(device), tokenizer, name, cache)
+    if not shared:
+        return HFModel(net.to(device), tokenizer, name, **options)
+    from backends.shared import SharedModel
+
+    return SharedModel(net.to(device).eval(), tokenizer, name, **options)
 
 
 def _not_here(where: str, error: Exception) -> str:
