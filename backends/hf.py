@@ -59,11 +59,12 @@ class HFModel(LanguageModel):
 
     def token_values(self, answer: torch.Tensor) -> list[tuple[Text, float]]:
         ends, spelling = self.tokenizer.ends, self.tokenizer.spelling()
-        values = [(Text(self.end_text, (), "end", self), float(end_log_prob(answer, ends)))]
-        for i in torch.isfinite(answer).nonzero().squeeze(-1).tolist():
-            if i not in ends:
-                spelt = spelling[i] if i < len(spelling) else ""  # tables are often padded with ids that mean nothing
-                values.append((Text(spelt, (i,), None, self), float(answer[i])))
+        spelling = spelling + [""] * (len(answer) - len(spelling))  # padded tables have ids that mean nothing
+        end = float(end_log_prob(answer, ends))
+        values = [(Text(self.end_text, (), "end", self), end)] if end > -math.inf else []
+        for i, (log_prob, text) in enumerate(zip(answer.tolist(), spelling, strict=False)):
+            if log_prob > -math.inf and i not in ends:
+                values.append((Text(text, (i,), None, self), log_prob))
         return values
 
     # -- one step ---------------------------------------------------------------------------------------------------
