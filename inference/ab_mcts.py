@@ -156,7 +156,7 @@ class ab_mcts(Engine):  # noqa: N801
             run.warn(SAME)
         if roots and not finished and not run.stopped:
             run.warn(f"no trace finished among {self.nodes} nodes: the unfinished ones are in .traces")
-        tips = [b for b in branches if b.execution.running and not (b.children or b.ends)]
+        tips = [b for b in branches if b.execution.running and not b.execution.forks]
         open_ = tips if run.stopped or not finished else []
         return tree.result([b.execution for b in finished], [b.execution for b in open_])
 
