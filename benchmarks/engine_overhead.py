@@ -89,7 +89,9 @@ def main() -> None:
     sizes = [(16, 20), (64, 20), (64, 200)] if quick else [(n, t) for t in (20, 200, 1000) for n in (16, 64, 256)]
     rounds = 2 if quick else 3
     print(f"suspended particle: {suspended_memory():.1f} kB")
-    print(f"{'N':>4} {'T':>5} {'floor':>8} {'importance':>11} {'smc ess=.5':>11} {'smc every':>10} {'unfold every':>13}   us per particle-step")
+    print(
+        f"{'N':>4} {'T':>5} {'floor':>8} {'importance':>11} {'smc ess=.5':>11} {'smc every':>10} {'unfold every':>13}   us per particle-step"
+    )
     for n, t in sizes:
         works: list[Callable[[], object]] = [
             lambda: floor(n, t),
