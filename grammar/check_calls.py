@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from grammar import check_expressions
+from grammar import check_builtins, check_expressions
 from grammar import syntax as s
 from grammar.builtins import (
     DIST_METHODS,
@@ -18,7 +18,6 @@ from grammar.builtins import (
     Builtin,
 )
 from grammar.check_arguments import match
-from grammar.check_builtins import call_builtin
 from grammar.check_context import Checker, closest, closest_hint
 from grammar.check_fit import fit, jsonable, missing
 from grammar.symbols import (
@@ -124,7 +123,7 @@ def _call_symbol(c: Checker, expr: s.Call, symbol: Symbol | None) -> Type:
         case Builtin():
             if symbol.name == "json" and (grammar := _json_grammar(c, expr)):
                 return grammar
-            return call_builtin(c, expr, symbol, "builtin", name)
+            return check_builtins.call_builtin(c, expr, symbol, "builtin", name)
         case _:
             kind_of = check_expressions.value_of(c, expr.callee, symbol)
             c.module.types[expr.callee] = kind_of
@@ -203,7 +202,7 @@ def _call_method(c: Checker, expr: s.Call, callee: s.Member) -> Type:
     if name in methods and name != "call":
         if name in WEIGHTED_ONLY and isinstance(kind, PosteriorOf) and not kind.evidence:
             c.report("E445", callee.name, name=name)
-        return call_builtin(c, expr, methods[name], owner, shown, callee.value, bindings)
+        return check_builtins.call_builtin(c, expr, methods[name], owner, shown, callee.value, bindings)
     if owner and owner != "posterior":
         _report_method(c, callee, kind, methods)
         return give_up(c, expr)
@@ -220,7 +219,7 @@ def _call_on_data(c: Checker, expr: s.Call, callee: s.Member, kind: Type, shown:
     name = callee.name.name
     builtin = FUNCTIONS.get(name)
     if builtin is not None and (NONE not in options(kind) or name in ("str", "json")):
-        return call_builtin(c, expr, builtin, "builtin", shown, callee.value)
+        return check_builtins.call_builtin(c, expr, builtin, "builtin", shown, callee.value)
     if NONE in options(kind) and kind != NONE and (builtin or name in FOREIGN_METHODS):
         missing(c, callee.value, kind)
     else:
@@ -343,7 +342,7 @@ def _call_value(c: Checker, expr: s.Call, kind: Type) -> Type:
     name = c.quoted(expr.callee)
     if kind in (MODEL, REWARD):
         methods = MODEL_METHODS if kind == MODEL else REWARD_METHODS
-        return call_builtin(c, expr, methods["call"], show(kind), name, receiver=expr.callee)
+        return check_builtins.call_builtin(c, expr, methods["call"], show(kind), name, receiver=expr.callee)
     if isinstance(kind, Function):
         return _call_function_value(c, expr, kind, name)
     if isinstance(kind, DistOf):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 from grammar import syntax as s
@@ -23,17 +22,27 @@ SHOWN = 32
 """The longest piece of source that a message quotes."""
 
 MAX_REPORTS = 100
-"""A file with more mistakes than these gets no further messages."""
+"""A file with more mistakes than these is not checked any further."""
+
+MAX_COMPARED = 64
+"""So many names at most, the nearest in length, are compared with a misspelt one."""
+
+
+class TooManyMistakes(Exception):
+    """Ends the check of a file."""
 
 
 @dataclass(slots=True)
 class Body:
-    """The function being checked. `result` is the declared type (None in a lambda), `loops` the open loops."""
+    """The function being checked. `result` is the type it declares (None if it declares none), `loops` the open
+    loops, `missing` the undefined names that were reported; a test is no function and draws nothing."""
 
     name: str
     result: Type | None
     facts: Facts = field(default_factory=Facts)
     loops: int = 0
+    draws: bool = True
+    missing: set[str] = field(default_factory=set)
 
 
 class Checker:
@@ -50,7 +59,7 @@ class Checker:
         self._opened: list[list[tuple[str, Local | None]]] = []
         self._narrowed: dict[Local, Type] = {}
         self._trail: list[tuple[Local, Type]] = []
-        self._reports = 0
+        self._reports = {"error": 0, "warning": 0}
 
     # --------------------------------------------------------------------------------------------- reporting
 
@@ -64,11 +73,14 @@ class Checker:
         notes: Iterable[Note] = (),
         **words: Any,
     ) -> None:
-        """Add a diagnostic, with the hint of the table unless another is given. A file gets MAX_REPORTS at most."""
-        self._reports += 1
-        if self._reports <= MAX_REPORTS:
-            span = at.span if isinstance(at, s.Node) else at
-            self.module.diagnostics.append(diagnostic(code, self.source, span, hint=hint, notes=notes, **words))
+        """Add a diagnostic, with the hint of the table unless another is given."""
+        span = at.span if isinstance(at, s.Node) else at
+        found = diagnostic(code, self.source, span, hint=hint, notes=notes, **words)
+        self._reports[found.severity] += 1
+        if self._reports[found.severity] <= MAX_REPORTS:
+            self.module.diagnostics.append(found)
+        elif found.is_error:
+            raise TooManyMistakes
 
     def quoted(self, expr: s.Node) -> str:
         """The expression as a message names it: as written where it is short, else without its arguments."""
@@ -92,9 +104,12 @@ class Checker:
         return [*self.locals, *self.module.symbols, *FUNCTIONS]
 
     def use(self, name: s.Name | s.Identifier) -> Symbol | None:
-        """Look up a name where it is used; reports E102."""
+        """Look up a name where it is used; reports E102, once for each name of a function."""
         symbol = self.lookup(name.name)
+        if symbol is None and name.name in self.body.missing:
+            return None
         if symbol is None:
+            self.body.missing.add(name.name)
             self.report("E102", name, name=name.name, hint=closest_hint(name.name, self.known_names()))
             return None
         if isinstance(symbol, (Local, ModuleSymbol)):
@@ -177,10 +192,11 @@ def _values(kind: DistOf) -> str:
 
 
 def closest(found: str, known: Iterable[str]) -> str | None:
-    """The known name that was most likely meant. Looks at names of ordinary length, and not at too many of them."""
+    """The known name that was most likely meant."""
     if len(found) > SHOWN:
         return None
-    near = difflib.get_close_matches(found, [k for k in islice(known, 500) if len(k) <= SHOWN], n=1, cutoff=0.6)
+    alike = sorted(known, key=lambda name: abs(len(name) - len(found)))[:MAX_COMPARED]
+    near = difflib.get_close_matches(found, alike, n=1, cutoff=0.6)
     return near[0] if near else None
 
 

@@ -7,17 +7,15 @@ is compared with it here: `check` does that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
-from grammar import check_calls, check_operators, check_sites
+from grammar import check_access, check_binders, check_calls, check_operators, check_sites
 from grammar import syntax as s
 from grammar.check_context import Checker
-from grammar.check_fit import fit, missing, need_bool, need_shown
+from grammar.check_fit import fit, need_bool, need_shown
 from grammar.check_narrowing import assume
-from grammar.check_types import hashable, imported_member, resolve
-from grammar.constants import folded_number
+from grammar.check_types import hashable, imported_member
 from grammar.patterns import bad_pattern
 from grammar.symbols import (
     ConstSymbol,
@@ -45,7 +43,6 @@ from grammar.types import (
     Function,
     ListOf,
     Literal,
-    RecordType,
     TupleOf,
     Type,
     assignable,
@@ -99,10 +96,10 @@ def _regex(c: Checker, expr: s.Regex, want: Type | None) -> Type:
 
 
 def _list(c: Checker, expr: s.ListExpr, want: Type | None) -> Type:
-    return ListOf(_items(c, expr.items, _item_asked(want), "an item of this list"))
+    return ListOf(items(c, expr.items, item_asked(want), "an item of this list"))
 
 
-def _items(c: Checker, exprs: tuple[s.Expr, ...], asked: Type | None, place: str) -> Type:
+def items(c: Checker, exprs: tuple[s.Expr, ...], asked: Type | None, place: str) -> Type:
     """The type of several expressions in one place: what is asked for, or what they have in common."""
     if asked is None or mentions(asked, (UNKNOWN,)):
         return common(c, exprs, place, asked)
@@ -126,7 +123,7 @@ def common(c: Checker, exprs: tuple[s.Expr, ...], place: str, want: Type | None 
     return merged
 
 
-def _item_asked(want: Type | None) -> Type | None:
+def item_asked(want: Type | None) -> Type | None:
     lists = [o for o in options(want) if isinstance(o, ListOf)] if want is not None else []
     return lists[0].item if len(lists) == 1 else None
 
@@ -141,19 +138,19 @@ def _tuple(c: Checker, expr: s.TupleExpr, want: Type | None) -> Type:
 
 
 def _dict(c: Checker, expr: s.DictExpr, want: Type | None) -> Type:
-    asked = _dict_asked(want)
+    asked = dict_asked(want)
     keys = tuple(entry.key for entry in expr.entries)
     values = tuple(entry.value for entry in expr.entries)
     _report_doubles(c, keys)
-    key = _items(c, keys, asked and asked.key, "a key of this dict")
-    value = _items(c, values, asked and asked.value, "a value of this dict")
+    key = items(c, keys, asked and asked.key, "a key of this dict")
+    value = items(c, values, asked and asked.value, "a value of this dict")
     if not hashable(key):
         c.report("E224", keys[0], found=show(key))
         return UNKNOWN
     return DictOf(key, value)
 
 
-def _dict_asked(want: Type | None) -> DictOf | None:
+def dict_asked(want: Type | None) -> DictOf | None:
     dicts = [o for o in options(want) if isinstance(o, DictOf)] if want is not None else []
     return dicts[0] if len(dicts) == 1 else None
 
@@ -236,85 +233,7 @@ def _member(c: Checker, expr: s.Member, want: Type | None) -> Type:
     return check_calls.field_of(c, expr, kind)
 
 
-# ------------------------------------------------------------------------------------------- access to parts
-
-
-def _index(c: Checker, expr: s.Index, want: Type | None) -> Type:
-    kind = infer(c, expr.value)
-    if isinstance(kind, TupleOf):
-        return _tuple_item(c, expr, kind)
-    if isinstance(kind, DictOf):
-        check(c, expr.index, kind.key, f"a key of '{c.quoted(expr.value)}'")
-        return kind.value
-    index = infer(c, expr.index)
-    if not _sequence(c, expr.value, kind, "indexed"):
-        return UNKNOWN
-    fit(c, expr.index, index, INT, "an index")
-    return kind.item if isinstance(kind, ListOf) else STR
-
-
-def _tuple_item(c: Checker, expr: s.Index, kind: TupleOf) -> Type:
-    infer(c, expr.index)
-    place = folded_number(expr.index, c.constants)
-    if not isinstance(place, int):
-        c.report("E215", expr.index, what=f"'{c.quoted(expr.value)}' is a tuple", problem="its index has to be a plain integer")
-    elif not -len(kind.items) <= place < len(kind.items):
-        c.report("E215", expr.index, what=f"'{c.quoted(expr.value)}' has {len(kind.items)} items", problem=f"there is no item {place}")
-    else:
-        return kind.items[place]
-    return UNKNOWN
-
-
-def _slice(c: Checker, expr: s.Slice, want: Type | None) -> Type:
-    kind = infer(c, expr.value)
-    for bound in (expr.start, expr.stop):
-        if bound is not None:
-            check(c, bound, INT, "a bound of this slice")
-    if not _sequence(c, expr.value, kind, "sliced"):
-        return UNKNOWN
-    return kind if isinstance(kind, ListOf) else STR
-
-
-def _sequence(c: Checker, expr: s.Expr, kind: Type, done: str) -> bool:
-    """Whether `kind` is a list or a text; reports what else it is."""
-    if isinstance(kind, ListOf) or assignable(kind, STR) and kind != UNKNOWN:
-        return True
-    if kind == UNKNOWN:
-        return False
-    if isinstance(kind, DistOf):
-        c.drawn_by_mistake(expr, kind)
-    elif NONE in options(kind) and kind != NONE:
-        missing(c, expr, kind)
-    else:
-        what = f"'{c.quoted(expr)}' is {show(kind)}"
-        problem = "its fields are read as `value.field`" if isinstance(kind, RecordType) else f"it cannot be {done}"
-        c.report("E215", expr, what=what, problem=problem)
-    return False
-
-
-def _update(c: Checker, expr: s.RecordUpdate, want: Type | None) -> Type:
-    kind = infer(c, expr.record)
-    seen: set[str] = set()
-    for each in expr.updates:
-        name = each.name.name
-        if name in seen:
-            c.report("E111", each.name, what=f"field '{name}'", where="this `with`")
-        seen.add(name)
-        known = kind.fields.get(name) if isinstance(kind, RecordType) else None
-        if known is not None:
-            check(c, each.value, known.type, f"field '{name}'")
-            continue
-        infer(c, each.value)
-        if isinstance(kind, RecordType):
-            check_calls.no_field(c, each.name, kind)
-    if not isinstance(kind, RecordType) and kind != UNKNOWN:
-        hint = "for a dict write `d + {key: value}`" if isinstance(kind, DictOf) else "only records have fields"
-        c.report("E214", expr.record, what=f"'{c.quoted(expr.record)}' is {show(kind)}: it has no fields to change", hint=hint)
-        return UNKNOWN
-    return kind
-
-
-# ------------------------------------------------------------------------------------- conditions and binders
+# ------------------------------------------------------------------------------------------------ conditions
 
 
 def _conditional(c: Checker, expr: s.Conditional, want: Type | None) -> Type:
@@ -342,112 +261,6 @@ def condition(c: Checker, expr: s.Expr, place: str) -> None:
     need_bool(c, expr, infer(c, expr), place)
 
 
-def _comprehension(c: Checker, expr: s.Comprehension, want: Type | None) -> Type:
-    item = iterated(c, expr.iterable)
-    mark = c.mark()
-    with block(c):
-        bind_targets(c, expr.targets, item, "loop", expr.iterable)
-        if expr.condition is not None:
-            condition(c, expr.condition, "the condition of this comprehension")
-            assume(c, expr.condition, True)
-        kind = _element(c, expr.element, want)
-    c.undo(mark)
-    return kind
-
-
-def _element(c: Checker, element: s.Expr | s.Entry, want: Type | None) -> Type:
-    if not isinstance(element, s.Entry):
-        return ListOf(_items(c, (element,), _item_asked(want), "an item of this list"))
-    asked = _dict_asked(want)
-    key = _items(c, (element.key,), asked and asked.key, "a key of this dict")
-    value = _items(c, (element.value,), asked and asked.value, "a value of this dict")
-    if not hashable(key):
-        c.report("E224", element.key, found=show(key))
-        return UNKNOWN
-    return DictOf(key, value)
-
-
-@contextmanager
-def block(c: Checker) -> Iterator[None]:
-    c.open_block()
-    try:
-        yield
-    finally:
-        c.close_block()
-
-
-def iterated(c: Checker, expr: s.Expr) -> Type:
-    """What a loop over `expr` gives: items of a list, keys of a dict."""
-    kind = infer(c, expr)
-    if isinstance(kind, ListOf):
-        return kind.item
-    if isinstance(kind, DictOf):
-        return kind.key
-    if kind == UNKNOWN:
-        return UNKNOWN
-    name = c.quoted(expr)
-    if isinstance(kind, DistOf):
-        c.drawn_by_mistake(expr, kind)
-    elif NONE in options(kind) and kind != NONE:
-        missing(c, expr, kind)
-    elif kind == INT:
-        c.report("E216", expr, found=show(kind), hint=f"write `range({name})` to count from 0 to {name} - 1")
-    elif assignable(kind, STR):
-        c.report("E216", expr, found=show(kind), hint=f"write `split({name})` for its words, or `lines`, `letters`, `numbers`")
-    else:
-        c.report("E216", expr, found=show(kind), hint="a loop goes over a list, the keys of a dict or a range")
-    return UNKNOWN
-
-
-def bind_targets(c: Checker, targets: tuple[s.Identifier, ...], kind: Type, how: Any, value: s.Expr) -> None:
-    """Declare the names that take a value apart, or the one that takes it whole."""
-    if len(targets) == 1:
-        given = value if how == "let" else None
-        c.declare(targets[0], Local(targets[0].name, kind, targets[0].span, how, given))
-        return
-    items: tuple[Type, ...] = (UNKNOWN,) * len(targets)
-    if isinstance(kind, TupleOf) and len(kind.items) == len(targets):
-        items = kind.items
-    elif isinstance(kind, DistOf):
-        c.drawn_by_mistake(value, kind)
-    elif kind != UNKNOWN:
-        _report_unpacking(c, targets, kind, value)
-    for target, item in zip(targets, items):
-        c.declare(target, Local(target.name, item, target.span, how))
-
-
-def _report_unpacking(c: Checker, targets: tuple[s.Identifier, ...], kind: Type, value: s.Expr) -> None:
-    place = c.source.span(targets[0].span.start, targets[-1].span.end)
-    hint = f"the value is {show(kind)}"
-    if isinstance(kind, ListOf):
-        hint = "a list has no fixed length; take its items by index: `xs[0]`, `xs[1]`"
-    elif isinstance(c.module.types.get(value), DictOf):
-        hint = "a loop over a dict gives its keys: `for k in d { let v = d[k] ... }`"
-    elif isinstance(kind, TupleOf):
-        hint = f"it has {len(kind.items)} items; write `_` for one that is not needed"
-    c.report("E217", place, count=len(targets), found=show(kind), hint=hint)
-
-
-def _lambda(c: Checker, expr: s.Lambda, want: Type | None) -> Type:
-    mark = c.mark()
-    with block(c):
-        params = []
-        for param in expr.params:
-            kind = resolve(c, param.type)
-            params.append(kind)
-            if param.default is not None:
-                c.report("E113", param.default, name=param.name.name)
-                infer(c, param.default)
-            c.declare(param.name, Local(param.name.name, kind, param.name.span, "parameter"))
-        asked = next((o.result for o in options(want) if isinstance(o, Function)), None) if want is not None else None
-        result = resolve(c, expr.result) if expr.result is not None else None
-        found = infer(c, expr.body, result or asked)
-        if result is not None:
-            fit(c, expr.body, found, result, "the value of this fn")
-    c.undo(mark)
-    return Function(tuple(params), result if result is not None else found)
-
-
 _RULES: dict[type, Callable[[Checker, Any, Type | None], Type]] = {
     s.Name: _name,
     s.IntLiteral: lambda c, expr, want: INT,
@@ -459,7 +272,7 @@ _RULES: dict[type, Callable[[Checker, Any, Type | None], Type]] = {
     s.ListExpr: _list,
     s.TupleExpr: _tuple,
     s.DictExpr: _dict,
-    s.Comprehension: _comprehension,
+    s.Comprehension: lambda c, expr, want: check_binders.comprehension(c, expr, want),
     s.ChatExpr: _chat,
     s.Unary: lambda c, expr, want: check_operators.unary(c, expr),
     s.Binary: lambda c, expr, want: check_operators.binary(c, expr, want),
@@ -467,11 +280,11 @@ _RULES: dict[type, Callable[[Checker, Any, Type | None], Type]] = {
     s.Logical: lambda c, expr, want: check_operators.logical(c, expr, want),
     s.IsType: lambda c, expr, want: check_operators.is_type(c, expr),
     s.Conditional: _conditional,
-    s.Lambda: _lambda,
+    s.Lambda: lambda c, expr, want: check_binders.function(c, expr, want),
     s.Call: lambda c, expr, want: check_calls.call(c, expr, want),
     s.Member: _member,
-    s.Index: _index,
-    s.Slice: _slice,
-    s.RecordUpdate: _update,
+    s.Index: lambda c, expr, want: check_access.index(c, expr),
+    s.Slice: lambda c, expr, want: check_access.part(c, expr),
+    s.RecordUpdate: lambda c, expr, want: check_access.update(c, expr),
     s.Sample: lambda c, expr, want: check_sites.check_sample(c, expr),
 }

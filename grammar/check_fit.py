@@ -24,9 +24,11 @@ from grammar.types import (
     RecordType,
     TupleOf,
     Type,
+    Union,
     assignable,
     conversion,
     options,
+    parts,
     quote,
     show,
     union,
@@ -163,26 +165,29 @@ def need_shown(c: Checker, expr: s.Node, found: Type) -> None:
 
 
 def jsonable(kind: Type) -> bool:
-    """Whether values of a type have a JSON text: plain data, records of it."""
-    return _plain_data(kind, set())
+    """Whether values of a type have a JSON text: plain data, dicts with keys of one kind, records of them."""
+    seen: set[RecordType] = set()
+    pending = [kind]
+    while pending:
+        current = pending.pop()
+        match current:
+            case RecordType():
+                if current not in seen:
+                    seen.add(current)
+                    pending.extend(each.type for each in current.fields.values())
+            case DictOf(key, value):
+                if not assignable(key, _JSON_KEYS):
+                    return False
+                pending.append(value)
+            case ListOf() | TupleOf() | Union():
+                pending.extend(parts(current))
+            case _:
+                if current not in (NONE, UNKNOWN, NEVER) and not assignable(current, SHOWABLE):
+                    return False
+    return True
 
 
-def _plain_data(kind: Type, seen: set[RecordType]) -> bool:
-    match kind:
-        case RecordType():
-            if kind in seen:
-                return True
-            seen.add(kind)
-            return all(_plain_data(each.type, seen) for each in kind.fields.values())
-        case ListOf(item):
-            return _plain_data(item, seen)
-        case DictOf(key, value):
-            return assignable(key, union((STR, INT, BOOL))) and _plain_data(value, seen)
-        case TupleOf(items):
-            return all(_plain_data(item, seen) for item in items)
-    if len(options(kind)) > 1:
-        return all(_plain_data(option, seen) for option in options(kind))
-    return kind in (NONE, UNKNOWN, NEVER) or assignable(kind, SHOWABLE)
+_JSON_KEYS = union((STR, INT, BOOL))
 
 
 def orderable(kind: Type) -> bool:

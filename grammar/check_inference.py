@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from grammar import syntax as s
-from grammar.check_context import Checker, closest, closest_hint
-from grammar.check_expressions import block, check, condition, infer
+from grammar.check_binders import block
+from grammar.check_context import Body, Checker, closest, closest_hint
+from grammar.check_expressions import check, condition, infer
 from grammar.check_sites import WORDS
 from grammar.constants import NotConstant, fold
 from grammar.diagnostics import Note
@@ -60,16 +61,15 @@ def _option(c: Checker, name: str, entry: EngineEntry, index: int, arg: s.Arg, g
     if option in given:
         c.report("E213", arg.name or arg.value, callee=f"'{name}'", name=option)
         return False
+    words: dict[str, Any] = {"name": name, "option": option, "value": c.quoted(arg.value)}
     try:
         given[option] = fold(arg.value, c.constants)
     except NotConstant as error:
-        value, problem = c.quoted(arg.value), "expected a plain value"
-        c.report("E421", error.node, name=name, option=option, value=value, problem=problem, hint=_value_hint(spec))
+        c.report("E421", error.node, **words, problem="expected a plain value", hint=_value_hint(spec))
         return False
     problem = spec.problem(given[option])
     if problem:
-        value, hint = c.quoted(arg.value), _choice_hint(spec, given[option])
-        c.report("E421", arg.value, name=name, option=option, value=value, problem=problem, hint=hint)
+        c.report("E421", arg.value, **words, problem=problem, hint=_choice_hint(spec, given[option]))
     return problem is None
 
 
@@ -231,7 +231,7 @@ def test_block(c: Checker, decl: s.TestDecl) -> None:
     given: dict[str, s.Expr] = {}
     engines: list[EngineOptions] = []
     replies, expects = [], []
-    c.fixed = "a test"
+    c.body = Body("", None, draws=False)
     for item in decl.items:
         match item:
             case s.Given():
@@ -251,7 +251,7 @@ def test_block(c: Checker, decl: s.TestDecl) -> None:
         _report_not_given(c, decl, tested, given)
         title = decl.title.literal or ""
         c.module.tests.append(TestCase(title, tested, given, engines[0] if engines else None, tuple(replies), tuple(e.condition for e in expects), decl))
-    c.fixed = ""
+    c.body = Body("", None)
     if not expects:
         c.report("W407", decl.title)
 

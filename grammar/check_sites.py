@@ -46,8 +46,8 @@ WORDS = {
 
 def check_sample(c: Checker, expr: s.Sample) -> Type:
     """`sample D`, `sample D using Q`: the type of the value drawn."""
-    if c.fixed:
-        c.report("E305", expr, place=c.fixed)
+    if c.fixed or not c.body.draws:
+        c.report("E305", expr, place=c.fixed or "a test")
     value = _distribution(c, expr.distribution, "sample")
     drawn_from = expr.distribution
     if expr.proposal is not None:

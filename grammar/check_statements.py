@@ -8,8 +8,9 @@ from typing import Any
 
 from grammar import check_operators, check_sites
 from grammar import syntax as s
+from grammar.check_binders import bind_targets, block, iterated
 from grammar.check_context import Checker, closest_hint
-from grammar.check_expressions import bind_targets, block, check, condition, infer, iterated
+from grammar.check_expressions import check, condition, infer
 from grammar.check_fit import fit
 from grammar.check_narrowing import assume, settle
 from grammar.check_types import resolve
@@ -73,6 +74,7 @@ def _assign(c: Checker, statement: s.Assign) -> bool:
     if not isinstance(local, Local):
         if local is None:
             near = closest_hint(name, c.locals)
+            c.body.missing.add(name)
             c.report("E105", statement.target, what=f"'{name}' is not declared", hint=near or f"declare it first: `let {name} = ...`")
         else:
             c.report("E105", statement.target, what=f"'{name}' is not a variable: it cannot get another value", hint=f"declare a variable of another name: `let {name}_ = ...`")

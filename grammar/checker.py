@@ -13,8 +13,9 @@ from pathlib import Path
 
 from grammar import syntax as s
 from grammar.builtins import FUNCTIONS
-from grammar.check_context import Body, Checker, closest
-from grammar.check_expressions import block, check, infer
+from grammar.check_binders import block
+from grammar.check_context import Body, Checker, TooManyMistakes, closest
+from grammar.check_expressions import check, infer
 from grammar.check_fit import fit
 from grammar.check_inference import infer_line, limit_line, test_block
 from grammar.check_models import check_model
@@ -77,26 +78,36 @@ def check_module(
     externs  the functions that the host binds; None: not known yet, so that none is reported as missing
     """
     c = Checker(CheckedModule(source, tree, path))
-    _declare(c, tree, imports or {})
+    with suppress(TooManyMistakes):
+        _check(c, imports or {}, models or {}, externs)
+    c.module.diagnostics.sort(key=lambda each: each.span)
+    return c.module
+
+
+def _check(
+    c: Checker,
+    imports: Mapping[str, CheckedModule | None],
+    models: Mapping[str, frozenset[str] | None],
+    externs: Collection[str] | None,
+) -> None:
+    _declare(c, imports)
     _resolve_types(c)
     _check_constants(c)
     _check_signatures(c, externs)
     for symbol in c.module.models.values():
-        check_model(c, symbol, models or {})
+        check_model(c, symbol, models)
     for function in c.module.functions.values():
         _check_function(c, function)
-    _check_lines(c, tree)
+    _check_lines(c)
     _warn_unused_imports(c)
-    c.module.diagnostics.sort(key=lambda each: each.span)
-    return c.module
 
 
 # --------------------------------------------------------------------------------------------- declarations
 
 
-def _declare(c: Checker, tree: s.Module, imports: Mapping[str, CheckedModule | None]) -> None:
+def _declare(c: Checker, imports: Mapping[str, CheckedModule | None]) -> None:
     """Enter the names of all declarations; what they say follows."""
-    for decl in tree.declarations:
+    for decl in c.module.tree.declarations:
         if isinstance(decl, (s.InferDecl, s.LimitDecl, s.TestDecl)):
             continue
         name = decl.alias if isinstance(decl, s.Import) else decl.name
@@ -306,14 +317,14 @@ def _check_function(c: Checker, symbol: FunctionSymbol) -> None:
 # ----------------------------------------------------------------------------------------- lines of the file
 
 
-def _check_lines(c: Checker, tree: s.Module) -> None:
+def _check_lines(c: Checker) -> None:
     """`limit` and `infer` lines, then tests, which run what `infer` says."""
-    for decl in tree.declarations:
+    for decl in c.module.tree.declarations:
         if isinstance(decl, s.LimitDecl):
             limit_line(c, decl)
         elif isinstance(decl, s.InferDecl):
             infer_line(c, decl)
-    for decl in tree.declarations:
+    for decl in c.module.tree.declarations:
         if isinstance(decl, s.TestDecl):
             test_block(c, decl)
 

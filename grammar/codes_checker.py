@@ -744,8 +744,8 @@ define(
     "{name} is guided by `heuristic`, and this program has none",
     "add `heuristic log(...)`, an estimate of the log weight still to come; without one the search goes by cost alone",
     "Best-first engines expand first what looks best: its weight so far and the heuristic.",
-    _p("let a = sample bernoulli(0.5)", "record a", "score log(0.5)") + "\ninfer p with astar(max_nodes=50)",
-    _p("let a = sample bernoulli(0.5)", "record a", "heuristic 0.0", "score log(0.5)") + "\ninfer p with astar(max_nodes=50)",
+    _p("let a = sample bernoulli(0.5)", "record a", "score log(0.5)") + "\ninfer p with astar(expand=2, max_nodes=50)",
+    _p("let a = sample bernoulli(0.5)", "record a", "heuristic 0.0", "score log(0.5)") + "\ninfer p with astar(expand=2, max_nodes=50)",
 )
 define(
     "W411",

@@ -1,0 +1,99 @@
+"""Parts of values: `xs[i]`, `xs[a:b]`, `record with { field: value }`."""
+
+from __future__ import annotations
+
+from grammar import check_calls, check_expressions
+from grammar import syntax as s
+from grammar.check_context import Checker
+from grammar.check_fit import fit, missing
+from grammar.constants import folded_number
+from grammar.types import (
+    INT,
+    NONE,
+    STR,
+    UNKNOWN,
+    DictOf,
+    DistOf,
+    ListOf,
+    RecordType,
+    TupleOf,
+    Type,
+    assignable,
+    options,
+    show,
+)
+
+
+def index(c: Checker, expr: s.Index) -> Type:
+    kind = check_expressions.infer(c, expr.value)
+    if isinstance(kind, TupleOf):
+        return _tuple_item(c, expr, kind)
+    if isinstance(kind, DictOf):
+        check_expressions.check(c, expr.index, kind.key, f"a key of '{c.quoted(expr.value)}'")
+        return kind.value
+    position = check_expressions.infer(c, expr.index)
+    if not _sequence(c, expr.value, kind, "indexed"):
+        return UNKNOWN
+    fit(c, expr.index, position, INT, "an index")
+    return kind.item if isinstance(kind, ListOf) else STR
+
+
+def _tuple_item(c: Checker, expr: s.Index, kind: TupleOf) -> Type:
+    check_expressions.infer(c, expr.index)
+    place = folded_number(expr.index, c.constants)
+    if not isinstance(place, int):
+        c.report("E215", expr.index, what=f"'{c.quoted(expr.value)}' is a tuple", problem="its index has to be a plain integer")
+    elif not -len(kind.items) <= place < len(kind.items):
+        c.report("E215", expr.index, what=f"'{c.quoted(expr.value)}' has {len(kind.items)} items", problem=f"there is no item {place}")
+    else:
+        return kind.items[place]
+    return UNKNOWN
+
+
+def part(c: Checker, expr: s.Slice) -> Type:
+    kind = check_expressions.infer(c, expr.value)
+    for bound in (expr.start, expr.stop):
+        if bound is not None:
+            check_expressions.check(c, bound, INT, "a bound of this slice")
+    if not _sequence(c, expr.value, kind, "sliced"):
+        return UNKNOWN
+    return kind if isinstance(kind, ListOf) else STR
+
+
+def _sequence(c: Checker, expr: s.Expr, kind: Type, done: str) -> bool:
+    """Whether `kind` is a list or a text; reports what else it is."""
+    if isinstance(kind, ListOf) or assignable(kind, STR) and kind != UNKNOWN:
+        return True
+    if kind == UNKNOWN:
+        return False
+    if isinstance(kind, DistOf):
+        c.drawn_by_mistake(expr, kind)
+    elif NONE in options(kind) and kind != NONE:
+        missing(c, expr, kind)
+    else:
+        what = f"'{c.quoted(expr)}' is {show(kind)}"
+        problem = "its fields are read as `value.field`" if isinstance(kind, RecordType) else f"it cannot be {done}"
+        c.report("E215", expr, what=what, problem=problem)
+    return False
+
+
+def update(c: Checker, expr: s.RecordUpdate) -> Type:
+    kind = check_expressions.infer(c, expr.record)
+    seen: set[str] = set()
+    for each in expr.updates:
+        name = each.name.name
+        if name in seen:
+            c.report("E111", each.name, what=f"field '{name}'", where="this `with`")
+        seen.add(name)
+        known = kind.fields.get(name) if isinstance(kind, RecordType) else None
+        if known is not None:
+            check_expressions.check(c, each.value, known.type, f"field '{name}'")
+            continue
+        check_expressions.infer(c, each.value)
+        if isinstance(kind, RecordType):
+            check_calls.no_field(c, each.name, kind)
+    if not isinstance(kind, RecordType) and kind != UNKNOWN:
+        hint = "for a dict write `d + {key: value}`" if isinstance(kind, DictOf) else "only records have fields"
+        c.report("E214", expr.record, what=f"'{c.quoted(expr.record)}' is {show(kind)}: it has no fields to change", hint=hint)
+        return UNKNOWN
+    return kind
