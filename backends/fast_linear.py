@@ -35,7 +35,7 @@ def speed_up(model: nn.Module) -> bool:
                 done.update(parts)  # type: ignore[arg-type]
     for linear in linears:
         if linear not in done:
-            linear.forward = _product(linear.weight, linear.bias)  # type: ignore[method-assign]
+            linear.forward = _product(linear.weight, linear.bias)  # type: ignore
     return True
 
 
@@ -61,7 +61,7 @@ def _fuse(parts: list[nn.Linear]) -> None:
     def forward_of(i: int) -> Product:
         def forward(x: torch.Tensor) -> torch.Tensor:
             if latest[0] is not x:
-                latest[0], latest[1] = x, product(x).split(sizes, -1)
+                latest[0], latest[1] = x, torch.split(product(x), sizes, -1)
             result: torch.Tensor = latest[1][i]
             if i == len(sizes) - 1:
                 latest[0], latest[1] = None, ()
@@ -70,7 +70,7 @@ def _fuse(parts: list[nn.Linear]) -> None:
         return forward
 
     for i, part in enumerate(parts):
-        part.forward = forward_of(i)  # type: ignore[method-assign]
+        part.forward = forward_of(i)  # type: ignore
 
 
 def _pays(linear: nn.Linear) -> bool:

@@ -36,6 +36,7 @@ class Tokenizer:
         self._anchor_text = self._plain_decode(self._anchor)
         self._spelling: list[str] | None = None
         self.render = lru_cache(maxsize=1024)(self._render)
+        self.encode = lru_cache(maxsize=4096)(self._encode)  # every particle writes the same prompt
 
     @property
     def vocabulary(self) -> tuple[Any, ...]:
@@ -45,7 +46,7 @@ class Tokenizer:
             return (backend.to_str(), self.ends)
         return (tuple(sorted(self.inner.get_vocab().items())), self.ends)
 
-    def encode(self, text: str) -> Tokens:
+    def _encode(self, text: str) -> Tokens:
         """Tokens of plain text; a control token's name in it is cut in two, so that both halves are text."""
         pieces, start = [], 0
         for found in self._control.finditer(text):
