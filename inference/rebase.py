@@ -115,7 +115,7 @@ def _shared(
     """Counts by `share` for the live nodes, of what finished ones have left of the width."""
     live = [node for node in level if not node.finished]
     left = width - (len(level) - len(live))
-    counts = iter(share(live, left) if left > 0 else [0] * len(live))
+    counts = iter(share(live, left) if live and left > 0 else [0] * len(live))
     return [1 if node.finished else next(counts) for node in level]
 
 

@@ -83,6 +83,7 @@ class LevelSearch:
         self.run, self.rule, self.branches, self.most, self.lookahead = run, rule, branches, most, lookahead
         self.tree = Tree(run, children, merge)
         self.frontier: list[TreeNode] = []
+        self.growing: set[TreeNode] = set()
         self.told_apart = False
 
     def result(self) -> SearchResult:
@@ -90,22 +91,27 @@ class LevelSearch:
         with self.run.limits:
             self.frontier = [TreeNode(execution) for execution in self.tree.root()]
             while any(not node.finished for node in self.frontier):
-                self._prune(self.rule(self.frontier))
+                self._level(self.rule(self.frontier))
+            self._keep(self.rule(self.frontier))
         if self.tree.drawn is not None and not self.told_apart:
             self.run.warn(
                 f"{self.run.engine!r}: no score, heuristic or enumerated choice ever told two nodes apart, so this was"
                 " plain sampling; best_of(n) does it at less cost"
             )
         finished = [node.execution for node in self.frontier if node.finished]
-        open_ = [] if self.tree.underway else [node.execution for node in self.frontier if not node.finished]
-        return self.tree.result(finished, open_)
+        waiting = set(self.frontier) - (self.growing if self.tree.underway else set())
+        return self.tree.result(finished, [n.execution for n in self.frontier if n in waiting and not n.finished])
 
-    def _prune(self, counts: Sequence[int]) -> None:
+    def _keep(self, counts: Sequence[int]) -> dict[TreeNode, int]:
+        """Prune the level; the counts of those that stay."""
+        kept = {node: count for node, count in zip(self.frontier, counts, strict=True) if count}
+        self.run.drop(node.execution for node in self.frontier if node not in kept)
+        self.frontier = list(kept)
+        return kept
+
+    def _level(self, counts: Sequence[int]) -> None:
         """Give every node its children, and go on to the next level."""
-        level = list(zip(self.frontier, counts, strict=True))
-        self.run.drop(node.execution for node, count in level if not count)
-        self.frontier = [node for node, count in level if count]
-        self._grow({node: count for node, count in level if count and not node.finished})
+        self._grow({node: count for node, count in self._keep(counts).items() if not node.finished})
         while any(node.uncompared for node in self.frontier):
             self._grow({node: self.branches for node in self.frontier if node.uncompared})
         if self.lookahead:
@@ -114,6 +120,7 @@ class LevelSearch:
 
     def _grow(self, counts: dict[TreeNode, int]) -> None:
         """Put children in the place of these nodes."""
+        self.growing = set(counts)
         executions = [node.execution for node in counts]
         most = self.most
         widths = [
