@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from backends.table import TableLM
 from inference import Metropolis, block, prior, single_site, suffix
 from inference.kernels import KERNELS
 from ppl import model, operations, sample, score
@@ -91,6 +92,23 @@ def test_a_ratio_that_forgets_scores_or_proposals_fails():
 
 def gain(new, old):
     return (new.log_total - new.log_score) - (old.log_total - old.log_score)
+
+
+TABLE = TableLM({"": {"a": 0.6, "b": 0.4}, "a": {"b": 0.3, "$": 0.7}, "b": {"a": 0.2, "b": 0.3, "$": 0.5}})
+
+
+@model
+def two_texts():
+    """Texts whose contexts change with what came before; the second is kept and scored again after another first."""
+    first = sample("first", TABLE("", max_tokens=2))
+    second = sample("second", TABLE(first, max_tokens=2)) if first.finish == "end" else None
+    score(len(second or "") - 0.5 * len(first))
+    return str(first), str(second)
+
+
+@pytest.mark.parametrize("kernel", [*KERNELS.values(), block("first")], ids=repr)
+def test_kernels_keep_the_posterior_of_texts_by_a_model(kernel):
+    check_invariant(kernel, two_texts, reversible=True)
 
 
 def test_kernels_compose():
