@@ -8,8 +8,9 @@ Nothing heavy is imported until a model is loaded.
 
 from backends.language_model import LanguageModel
 from backends.loading import load
+from backends.rewards import RewardModel
 from backends.scripted import Scripted
 from backends.table import TableLM
 from backends.text import Chat, Context, Text
 
-__all__ = ["Chat", "Context", "LanguageModel", "Scripted", "TableLM", "Text", "load"]
+__all__ = ["Chat", "Context", "LanguageModel", "RewardModel", "Scripted", "TableLM", "Text", "load"]

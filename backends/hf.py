@@ -40,6 +40,7 @@ class HFModel(LanguageModel):
         self.tokenizer = Tokenizer(tokenizer, _end_ids(net, tokenizer, name), name)
         self.vocabulary = self.tokenizer.vocabulary
         self.beginning = self.tokenizer.beginning
+        self.has_chats = bool(getattr(tokenizer, "chat_template", None))
         self.end_text = self.tokenizer.decode(self.tokenizer.ends[:1])
         self.window = getattr(net.config.get_text_config(), "max_position_embeddings", None)
         # what an empty context begins with: something has to be read before the first token

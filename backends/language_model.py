@@ -77,12 +77,14 @@ class LanguageModel(Backend):
     beginning    the tokens that every prompt starts with
     end_text     what the end token looks like
     window       most tokens that context and text may have together
+    has_chats    it has a chat template
     """
 
     vocabulary: Hashable
     beginning: Tokens = ()
     end_text: str
     window: int | None = None
+    has_chats: bool = True
 
     def __call__(
         self,
@@ -200,11 +202,11 @@ class LanguageModel(Backend):
         return left
 
     def reads(self, row: Request) -> int:
-        return len(row.context.tokens) if row.column == "reward_calls" else 0  # type: ignore[attr-defined]
+        return 0 if row.column == "model_calls" else len(row.context.tokens)  # type: ignore[attr-defined]
 
     def _charge_context(self, row: Any) -> None:
         """A row's context was handed to the model: by a program, or by a reward."""
-        column = "reward_tokens" if row.column == "reward_calls" else "prompt_tokens"
+        column = "prompt_tokens" if row.column == "model_calls" else "reward_tokens"
         row.cost.charge(**{column: len(row.context.tokens)})
 
     def need(self, capability: str) -> None:

@@ -24,6 +24,8 @@ def load(spec: str, **options: Any) -> Any:
     scheme, argument = _split(spec)
     if "(" in MODELS[scheme].form and not options:
         raise UsageError(f"cannot read the model {spec!r}: it is written {MODELS[scheme].form}.")
+    if argument and Path(argument[0]).expanduser().exists():
+        argument = (str(Path(argument[0]).expanduser().resolve()),)  # however it is written, a folder is one model
     key = (scheme, argument, *sorted(options.items(), key=repr))
     try:
         known = _loaded.get(key)

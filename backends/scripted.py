@@ -57,7 +57,8 @@ class Scripted(LanguageModel):
         if not isinstance(row, (Draw, ScoreText)):
             raise BackendError(f"a scripted model cannot answer {type(row).__name__}.")
         replies = self._replies(row.context.text)
-        row.cost.charge(prompt_tokens=len(row.context.tokens), forwards=1)
+        self._charge_context(row)
+        row.cost.charge(forwards=1)
         if isinstance(row, ScoreText):
             row.cost.charge(scored_tokens=len(row.value[0]) + row.value[1])
             row.complete(_log_mass(replies, *row.value))

@@ -1,0 +1,125 @@
+"""A reward head: a small network on a language model's hidden state at the last step token.
+
+The folder has `head.safetensors` and `head.json`:
+
+    base        the language model: a folder (relative to this one) or what `load` takes
+    step_token  the text of the token that ends a step, e.g. "\\n"
+    readout     "mlp_sigmoid": sigmoid of a network of linear layers with `activation` between them
+    layers      their names in the safetensors file, input first: "0" for 0.weight (out x in) and 0.bias
+    activation  "relu", "tanh" or "gelu"
+
+The state is the last layer's output after the final norm. A head on the weights that also write the text costs one
+matrix product per step where the backend shares what it has computed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from backends.language_model import LanguageModel
+from backends.loading import load
+from backends.rewards import RewardModel, in_context
+from backends.text import Context
+from ppl.errors import BackendError
+from ppl.requests import HiddenStates, Request
+from ppl.reward import Reward
+
+ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "gelu": torch.nn.functional.gelu,
+}
+READOUTS = ("mlp_sigmoid",)
+
+
+class StepState(HiddenStates):
+    """The hidden state at a step's end, read by a reward."""
+
+    column = "reward_calls"
+
+
+class HeadReward(RewardModel):
+    """P(the text up to its last step token will end well), as the head was trained to say; `raw` is its logit."""
+
+    def __init__(self, folder: Path) -> None:
+        self.name = f"head:{folder.name}"
+        description = _read_json(folder / "head.json")
+        try:
+            weights = load_file(folder / "head.safetensors")
+        except (OSError, SafetensorError) as error:
+            raise BackendError(f"cannot read {folder / 'head.safetensors'}: {error}") from None
+        self.layers = _layers(folder, description, weights)
+        self.activation = ACTIVATIONS[_one_of(folder, description, "activation", ACTIVATIONS)]
+        _one_of(folder, description, "readout", READOUTS)
+        base = str(description.get("base"))
+        self.model: LanguageModel = load(f"hf:{folder / base}" if (folder / base).is_dir() else base)
+        self.model.need("hidden_states")
+        step = self.model.encode(str(description.get("step_token")))
+        if len(step) != 1:
+            raise BackendError(
+                f"{folder / 'head.json'}: step_token {description.get('step_token')!r} is {len(step)} tokens of"
+                f" {self.model.name}; a step ends with one."
+            )
+        self.step_token = step[0]
+
+    def judge(self, question: str | None, answer: str | Context) -> tuple[list[Request], Callable[[list[Any]], Reward]]:
+        context = in_context(self.model, question, answer)
+        tokens = context.tokens
+        place = next((i for i in reversed(range(len(tokens))) if tokens[i] == self.step_token), None)
+        if place is None:
+            raise BackendError(
+                f"reward {self.name}: the text has no step token {self.model.decode([self.step_token])!r}, so there is"
+                f" nowhere to read: {context.text[-60:]!r}."
+            )
+        key = ("step state", context.key, place)
+        return [StepState(backend=self.model, key=key, context=context, positions=(place,))], self._read
+
+    def _read(self, results: list[Any]) -> Reward:
+        state = torch.from_numpy(results[0][0])
+        for i, (weight, bias) in enumerate(self.layers):
+            state = torch.nn.functional.linear(self.activation(state) if i else state, weight, bias)
+        return Reward(float(torch.sigmoid(state.double())), raw=float(state))
+
+
+def _layers(
+    folder: Path, description: Any, weights: dict[str, torch.Tensor]
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """The linear layers, checked to fit onto each other and to end in one number."""
+    layers = []
+    for name in description.get("layers", ()):
+        try:
+            layers.append((weights[f"{name}.weight"].float(), weights[f"{name}.bias"].float()))
+        except KeyError as missing:
+            raise BackendError(
+                f"{folder / 'head.safetensors'} has no {missing}, which head.json names. It has {', '.join(weights)}."
+            ) from None
+    shapes = [tuple(weight.shape) for weight, _ in layers]
+    chained = all(after[1] == before[0] for before, after in pairwise(shapes))
+    if not layers or not chained or shapes[-1][0] != 1:
+        raise BackendError(
+            f"{folder}: the layers have the shapes {shapes} (out x in); each must read what the one before gives, and the"
+            " last give one number."
+        )
+    return layers
+
+
+def _one_of(folder: Path, description: Any, field: str, known: Any) -> str:
+    value = description.get(field)
+    if value not in known:
+        raise BackendError(f"{folder / 'head.json'}: {field} is {value!r}; expected one of {', '.join(known)}.")
+    return str(value)
+
+
+def _read_json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise BackendError(f"cannot read {file}: {error}") from None
