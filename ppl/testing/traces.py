@@ -68,20 +68,25 @@ def _log_q(node: Any) -> float:
     return float(node.log_prob if node.log_q is None else node.log_q)
 
 
-def transition_matrix(kernel: Kernel, program: Program, *args: Any) -> tuple[list[Trace], Any, Any]:
+def transition_matrix(
+    kernel: Kernel, program: Program, *args: Any, constrained: bool = False
+) -> tuple[list[Trace], Any, Any]:
     """(states, pi, P): the program's traces, their posterior probabilities, and the kernel's exact transition matrix.
 
     The kernel is enumerated from every state; a state is a trace's choices. A kernel is right when pi P = pi.
+    `constrained`: it starts from traces that were given their choices instead of drawing them, which changes nothing.
     """
     paths = enumerate_outcomes(lambda streams: simulate(program, *args, rng=streams.rng()))
-    states = {_state(t): t for _, t in paths if t.status == "finished"}
-    index = {state: i for i, state in enumerate(states)}
-    masses = np.array([math.exp(t.log_joint) for t in states.values()])
+    traces = {_state(t): t for _, t in paths if t.status == "finished"}
+    if constrained:
+        traces = {state: generate(program, t.choices, *args)[0] for state, t in traces.items()}
+    states, index = list(traces.values()), {state: i for i, state in enumerate(traces)}
+    masses = np.array([math.exp(t.log_joint) for t in states])
     matrix = np.zeros((len(states), len(states)))
-    for i, trace in enumerate(states.values()):
+    for i, trace in enumerate(states):
         for p, moved in enumerate_outcomes(lambda streams, t=trace: kernel(t, streams.rng())):  # type: ignore[misc]
             matrix[i, index[_state(moved)]] += p
-    return list(states.values()), masses / masses.sum(), matrix
+    return states, masses / masses.sum(), matrix
 
 
 def check_invariant(kernel: Kernel, program: Program, *args: Any, reversible: bool = False) -> None:
@@ -89,10 +94,12 @@ def check_invariant(kernel: Kernel, program: Program, *args: Any, reversible: bo
     _, pi, matrix = transition_matrix(kernel, program, *args)
     error = float(np.abs(pi @ matrix - pi).max())
     assert error < 1e-12, f"the kernel does not keep the posterior of {program.name}: max |pi P - pi| = {error:.3g}"
-    if reversible:
-        flow = pi[:, None] * matrix
-        error = float(np.abs(flow - flow.T).max())
-        assert error < 1e-12, f"the kernel is not reversible on {program.name}: max |flow - flow^T| = {error:.3g}"
+    flow = pi[:, None] * matrix
+    error = float(np.abs(flow - flow.T).max())
+    assert error < 1e-12 or not reversible, f"the kernel is not reversible on {program.name}: {error:.3g}"
+    again = transition_matrix(kernel, program, *args, constrained=True)[2]
+    error = float(np.abs(matrix - again).max())
+    assert error < 1e-12, f"the kernel moves constrained traces of {program.name} differently: by {error:.3g}"
 
 
 def _state(trace: Trace) -> Any:
