@@ -182,6 +182,17 @@ def test_ets_is_brute_force(monkeypatch, few):
         assert found.objective == pytest.approx(float(objective), abs=1e-12)
 
 
+@pytest.mark.parametrize("few", [closure.FEW, 0])
+def test_of_equal_optima_the_largest_stays(monkeypatch, few):
+    """{0} and {1, 2} are worth -0.85 both, all three -1.7."""
+    monkeypatch.setattr(closure, "FEW", few)
+    found = ets_selection(
+        [(), (0,), (0,)], [0.5] * 3, 3, 0.2, kv_penalty=3, coverage=0.3, clusters="ABB", node_cost={0: 3}, leaf_cost=[4, 1, 1]
+    )
+    assert found.kept == [1, 2]
+    assert found.objective == pytest.approx(-0.85)
+
+
 def test_closure_without_coverage_is_brute_force():
     rng = random.Random(2)
     for _ in range(200):
