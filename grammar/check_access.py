@@ -72,8 +72,8 @@ def _sequence(c: Checker, expr: s.Expr, kind: Type, done: str) -> bool:
         missing(c, expr, kind)
     else:
         what = f"'{c.quoted(expr)}' is {show(kind)}"
-        problem = "its fields are read as `value.field`" if isinstance(kind, RecordType) else f"it cannot be {done}"
-        c.report("E215", expr, what=what, problem=problem)
+        hint = f"its fields are read as `{c.quoted(expr)}.field`" if isinstance(kind, RecordType) else None
+        c.report("E215", expr, what=what, problem=f"it cannot be {done}", hint=hint)
     return False
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from grammar import syntax as s
 from grammar.check_context import Checker, closest_hint
+from grammar.types import BOOL, FLOAT, INT, STR, UNKNOWN, Type, assignable
 
 
 class AnyParam(Protocol):
@@ -15,6 +16,9 @@ class AnyParam(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def type(self) -> Type: ...
 
     @property
     def required(self) -> bool: ...
@@ -88,11 +92,16 @@ def _report_extra(
     c: Checker, extra: s.Expr, callee: str, params: Sequence[AnyParam], room: int, example: str
 ) -> None:
     if room < len(params):
-        hint = f"give it by name: `{params[room].name}={c.quoted(extra)}`"
+        kind = _LITERALS.get(type(extra), UNKNOWN)
+        name = next((p.name for p in params[room:] if assignable(kind, p.type)), params[room].name)
+        hint = f"give it by name: `{name}={c.quoted(extra)}`"
     else:
         hint = f"it is {example}" if example else _known(params)
     takes = "no arguments" if room == 0 else f"{room} argument{'s' * (room > 1)}" + " by position" * (room < len(params))
     c.report("E211", extra, callee=callee, takes=takes, hint=hint)
+
+
+_LITERALS: dict[type, Type] = {s.IntLiteral: INT, s.FloatLiteral: FLOAT, s.Text: STR, s.BoolLiteral: BOOL}
 
 
 def _known(params: Sequence[AnyParam]) -> str:

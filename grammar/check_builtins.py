@@ -95,6 +95,8 @@ def _choose(
 
 
 def _example(signature: Signature) -> str:
+    if signature.text.startswith("uniform("):
+        return f"{signature.text}; between two bounds, `uniform_real(low, high)`"
     return signature.text if len(signature.params) < 5 else ""
 
 

@@ -29,26 +29,23 @@ from grammar.symbols import (
     TypeSymbol,
 )
 from grammar.types import (
-    CHAT,
     GRAMMAR,
     MODEL,
     NONE,
     REWARD,
-    STR,
     UNKNOWN,
     BestOf,
     DictOf,
     DistOf,
     Function,
-    ListOf,
     PosteriorOf,
     RecordField,
     RecordType,
     Type,
-    assignable,
     options,
     show,
     substitute,
+    with_article,
     without,
 )
 
@@ -138,7 +135,8 @@ def _arguments(
     name: str,
     params: Sequence[Parameter | RecordField],
 ) -> ResolvedCall:
-    example = f"{name}({', '.join(f'{p.name}: {show(p.type)}' for p in params)})"
+    written = (f"{p.name}: {show(p.type)}" + " = ..." * (not p.required) for p in params)
+    example = f"{name}({', '.join(written)})"
     matched = match(c, expr, f"'{name}'", [*params], expr.args, example=example)
     for param, arg in zip(params, matched.args):
         if arg is not None:
@@ -257,8 +255,8 @@ def _report_method(c: Checker, callee: s.Member, kind: Type, methods: dict[str, 
         c.report("E214", callee.name, what=f"a distribution has no method '{name}'", hint=hint)
 
 
-def no_method(c: Checker, callee: s.Member, kind: Type) -> None:
-    """Report a method that no value of this type has."""
+def no_method(c: Checker, callee: s.Member, kind: Type, word: str = "method") -> None:
+    """Report a method, or a field, that no value of this type has."""
     name, value = callee.name.name, c.quoted(callee.value)
     symbol = c.lookup(name)
     if isinstance(kind, RecordType):
@@ -270,15 +268,7 @@ def no_method(c: Checker, callee: s.Member, kind: Type) -> None:
         hint = f"only built-in functions are also methods; write `{name}({value}, ...)`"
     else:
         hint = closest_hint(name, FUNCTIONS)
-    c.report("E214", callee.name, what=f"{_a(kind)} has no method '{name}'", hint=hint or "docs/language.md lists the built-in functions")
-
-
-def _a(kind: Type) -> str:
-    if assignable(kind, STR):
-        return "a text"
-    if isinstance(kind, (ListOf, DictOf)):
-        return "a list" if isinstance(kind, ListOf) else "a dict"
-    return "a chat" if kind == CHAT else "none" if kind == NONE else f"a value of type {show(kind)}"
+    c.report("E214", callee.name, what=f"{with_article(kind)} has no {word} '{name}'", hint=hint or "docs/language.md lists the built-in functions")
 
 
 # --------------------------------------------------------------------------------------------------- fields
@@ -307,7 +297,7 @@ def field_of(c: Checker, expr: s.Member, kind: Type) -> Type:
     elif isinstance(kind, DictOf):
         c.report("E214", expr.name, what=f"a dict has no field '{name}'", hint=f'write `{c.quoted(expr.value)}["{name}"]`')
     else:
-        no_method(c, expr, kind)
+        no_method(c, expr, kind, "field")
     return UNKNOWN
 
 
@@ -348,7 +338,7 @@ def _call_value(c: Checker, expr: s.Call, kind: Type) -> Type:
     if isinstance(kind, DistOf):
         c.report("E209", expr.callee, what=f"'{name}' is a distribution", hint=f"write `sample {name}`")
     elif kind != UNKNOWN:
-        c.report("E209", expr.callee, what=f"'{name}' is {_a(kind)}", hint="only functions, models, rewards and record types are called")
+        c.report("E209", expr.callee, what=f"'{name}' is {with_article(kind)}", hint="only functions, models, rewards and record types are called")
     return give_up(c, expr)
 
 

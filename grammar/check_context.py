@@ -28,6 +28,28 @@ MAX_COMPARED = 64
 """So many names at most, the nearest in length, are compared with a misspelt one."""
 
 
+FOREIGN_NAMES = {
+    "print": "write `record x = value` to keep a value in the result",
+    "map": "write `[f(x) for x in xs]`",
+    "filter": "write `[x for x in xs if condition]`",
+    "inf": "write `require false` for a weight of minus infinity",
+    "isinstance": "write `x is int`",
+    "type": "write `x is int`",
+    "input": "what a program is told are its parameters",
+    "open": "a .scale file reads no files; the host passes text as an argument",
+    "prompt": "write `lm.prompt(text)`, of a declared model",
+    "random": "write `sample uniform_real(0.0, 1.0)`",
+    "randint": "write `sample uniform(range(1, 7))`",
+    "sqrt": "write `x ** 0.5`",
+    "dict": "write `{key: value}`",
+    "list": "write `[a, b]`",
+    "tuple": "write `(a, b)`",
+    "self": "functions stand at the top level; there are no classes",
+    "posterior": "`posterior` stands in the `expect` lines of a test",
+}
+"""Names that other languages know, or other places."""
+
+
 class TooManyMistakes(Exception):
     """Ends the check of a file."""
 
@@ -85,6 +107,8 @@ class Checker:
     def quoted(self, expr: s.Node) -> str:
         """The expression as a message names it: as written where it is short, else without its arguments."""
         text = self.source.text[expr.span.start : expr.span.end]
+        while not isinstance(expr, s.TupleExpr) and text[:1] == "(" and _closes(text) == len(text) - 1:
+            text = text[1:-1]
         if len(text) <= SHOWN and "\n" not in text:
             return text
         match expr:
@@ -110,7 +134,8 @@ class Checker:
             return None
         if symbol is None:
             self.body.missing.add(name.name)
-            self.report("E102", name, name=name.name, hint=closest_hint(name.name, self.known_names()))
+            hint = FOREIGN_NAMES.get(name.name) or closest_hint(name.name, self.known_names())
+            self.report("E102", name, name=name.name, hint=hint)
             return None
         if isinstance(symbol, (Local, ModuleSymbol)):
             symbol.used = True
@@ -134,7 +159,8 @@ class Checker:
             return
         earlier = self.locals.get(target.name)
         if earlier is not None:
-            self.report("E104", target, name=target.name, line=earlier.span.line)
+            hint = None if local.kind == "let" else "choose another name"
+            self.report("E104", target, name=target.name, line=earlier.span.line, hint=hint)
             earlier.used = local.used = True
             local.type = UNKNOWN
         elif local.kind == "let" and (target.name in self.module.symbols or target.name in FUNCTIONS):
@@ -183,6 +209,16 @@ class Checker:
         note = Note(f"'{local.name}' is used as a value here", expr.span)
         self.report("E302", local.value, notes=[note], what=f"'{local.name}' would be", values=values, mend=mend)
         local.type = UNKNOWN
+
+
+def _closes(text: str) -> int:
+    """Where the bracket that `text` starts with is closed; strings are not looked into."""
+    depth = 0
+    for index, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if depth == 0:
+            return index
+    return -1
 
 
 def _values(kind: DistOf) -> str:

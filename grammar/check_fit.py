@@ -5,6 +5,7 @@ from __future__ import annotations
 from grammar import syntax as s
 from grammar.check_context import Checker, closest
 from grammar.constants import folded_number
+from grammar.symbols import Local
 from grammar.types import (
     BOOL,
     CHAT,
@@ -16,6 +17,7 @@ from grammar.types import (
     PROB,
     STR,
     UNKNOWN,
+    Basic,
     DictOf,
     DistOf,
     Function,
@@ -79,6 +81,9 @@ def missing(c: Checker, expr: s.Node, found: Type) -> None:
         c.report("E206", expr, what=name, type=show(found), hint=hint)
         return
     c.report("E206", expr, what=name, type=show(found))
+    local = c.module.names.get(expr)
+    if isinstance(local, Local):
+        c.narrow(local, without(found, NONE))
 
 
 def _would_fit(found: Type, wanted: Type) -> bool:
@@ -92,6 +97,10 @@ def _distinguished(kind: Type) -> str:
 def _mend(c: Checker, expr: s.Node, found: Type, wanted: Type) -> str:
     """What to write instead."""
     name = c.quoted(expr)
+    if isinstance(expr, s.Text) and (INT in options(wanted) or FLOAT in options(wanted)) and _spells_number(expr):
+        return f"write `{expr.literal}` without quotes"
+    if isinstance(expr, (s.IntLiteral, s.FloatLiteral, s.BoolLiteral)) and STR in options(wanted):
+        return f'write `"{name}"`'
     if isinstance(found, Literal) and all(isinstance(o, Literal) or o == NONE for o in options(wanted)):
         texts = [o.value for o in options(wanted) if isinstance(o, Literal)]
         near = closest(found.value, texts)
@@ -120,7 +129,45 @@ def _mend(c: Checker, expr: s.Node, found: Type, wanted: Type) -> str:
         return f"call it: `{name}(...)`"
     if found == NONE:
         return f"only a `{show(wanted)}?` may be none" if not isinstance(wanted, Function) else "give a function"
+    return _example_of(wanted, name)
+
+
+def _spells_number(text: s.Text) -> bool:
+    return text.literal is not None and text.literal.strip().lstrip("-").replace(".", "", 1).isdigit()
+
+
+def _example_of(wanted: Type, name: str) -> str:
+    """How a value of a type is written."""
+    match options(wanted)[0]:
+        case ListOf():
+            return "a list is written `[a, b]`"
+        case DictOf():
+            return "a dict is written `{key: value}`"
+        case TupleOf(items):
+            return f"a tuple is written `({', '.join('abcdefgh'[: len(items)])})`"
+        case RecordType() as record:
+            return f"write `{record.name}(...)`"
+        case Function(params):
+            return f"write `fn({', '.join(f'x{i}: {show(p)}' for i, p in enumerate(params, 1))}) => ...`"
+        case DistOf():
+            return "distributions are calls of models, and bernoulli, categorical, uniform, normal, ..."
+        case Basic(kind):
+            return _EXAMPLES.get(kind, f"expected {show(wanted)}").format(name=name)
     return f"expected {show(wanted)}"
+
+
+_EXAMPLES = {
+    "int": "a whole number, such as 3",
+    "float": "a number, such as 0.5",
+    "prob": "a probability, such as 0.5",
+    "bool": "`true`, `false`, or a comparison",
+    "str": 'a text, such as "yes"',
+    "chat": "write `chat {{ user {name} }}`",
+    "model": "the name of a model declared by `model`",
+    "reward": "the name of a reward declared by `reward`",
+    "regex": 'a pattern, such as re"[0-9]+"',
+    "grammar": 'a pattern re"...", `choice([...])` or `json(Type)`',
+}
 
 
 def need_bool(c: Checker, expr: s.Node, found: Type, place: str) -> None:

@@ -68,6 +68,8 @@ def _option(c: Checker, name: str, entry: EngineEntry, index: int, arg: s.Arg, g
         c.report("E421", error.node, **words, problem="expected a plain value", hint=_value_hint(spec))
         return False
     problem = spec.problem(given[option])
+    if problem and spec.kind == "function":
+        problem = "expected a function"
     if problem:
         c.report("E421", arg.value, **words, problem=problem, hint=_choice_hint(spec, given[option]))
     return problem is None
@@ -98,6 +100,8 @@ def _value_hint(spec: Option) -> str:
 
 
 def _choice_hint(spec: Option, value: object) -> str | None:
+    if spec.kind == "function":
+        return "a function can be given from Python only"
     near = closest(value, [each for each in spec.choices if isinstance(each, str)]) if isinstance(value, str) else None
     if near:
         return f'did you mean "{near}"?'
@@ -165,7 +169,9 @@ def _suits(c: Checker, written: s.Engine, start: FunctionSymbol) -> None:
     if "finite" in entry.needs:
         free = next((site for each in facts for site in each.sites if site.free), None)
         if free is not None:
-            c.report("E410", written, name=name, site=_site(free), why=free.free, notes=_elsewhere(c, free))
+            hint = None if free.model is not None else "use another engine: smc(particles=16), importance(particles=16)"
+            notes = _elsewhere(c, free)
+            c.report("E410", written, name=name, site=_site(free), why=free.free, notes=notes, hint=hint)
     if "rescore" in entry.needs:
         silent = next((site for each in facts for site in each.sites if _cannot_score(site.model)), None)
         if silent is not None and silent.model is not None:

@@ -23,8 +23,6 @@ OLD_SPELLINGS = {
     "llama": 'write `gguf("...")` for a model file',
 }
 
-_REWARD_SCHEMES = ("judge", "head", "fn")
-
 
 def check_model(c: Checker, symbol: ModelSymbol, replaced: Mapping[str, frozenset[str] | None]) -> None:
     """Fill in what a declaration says. `replaced` are models that the host puts in the place of the declared ones,
@@ -85,10 +83,10 @@ def _plain(c: Checker, arg: s.Expr, name: str) -> Any:
 
 
 def _check_reward(c: Checker, decl: s.ModelDecl, spec: str) -> None:
-    families = {n.removeprefix("reward:") for n in MODELS if n.startswith("reward:")} | {*_REWARD_SCHEMES}
+    families = [n.removeprefix("reward:") for n in MODELS if n.startswith("reward:")]
     family, colon, _ = spec.partition(":")
-    if colon and family not in families and len(families) > len(_REWARD_SCHEMES):
-        hint = closest_hint(family, families) or f"families are {', '.join(sorted(families))}"
+    if colon and families and family not in families:
+        hint = closest_hint(family, families) or f"families are {', '.join(families)}"
         c.report("E430", decl.args[0].value, name=f"reward:{family}", hint=hint)
     elif not colon:
         c.report("E431", decl.args[0].value, what=f"'{spec}' names no kind of reward", hint=f'write `reward("judge:{spec}")` for a judge, or "head:DIR", "fn:FILE.py:NAME"')

@@ -152,6 +152,10 @@ def logical(c: Checker, expr: s.Logical, want: Type | None) -> Type:
     if expr.op == "or" and left == UNKNOWN:
         check_expressions.infer(c, expr.right, want)
         return UNKNOWN
+    if expr.op == "or" and assignable(left, STR):
+        c.report("E203", expr.left, place="the left side of 'or'", found=show(left), hint=_text_default(c, expr))
+        check_expressions.infer(c, expr.right, want)
+        return UNKNOWN
     mark = c.mark()
     need_bool(c, expr.left, left, f"the left side of '{expr.op}'")
     assume(c, expr.left, expr.op == "and")
@@ -159,6 +163,11 @@ def logical(c: Checker, expr: s.Logical, want: Type | None) -> Type:
     need_bool(c, expr.right, right, f"the right side of '{expr.op}'")
     c.undo(mark)
     return BOOL
+
+
+def _text_default(c: Checker, expr: s.Logical) -> str:
+    name = c.quoted(expr.left)
+    return f'a text is never none; write `{name} if {name} != "" else {c.quoted(expr.right)}`'
 
 
 def _default(c: Checker, expr: s.Logical, present: Type, want: Type | None) -> Type:

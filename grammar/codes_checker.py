@@ -445,7 +445,7 @@ define(
 )
 define(
     "E231",
-    "{callee} does not take ({types})",
+    "'{callee}' does not take ({types})",
     "look at its forms",
     "Some built-in functions have several forms, one for each kind of argument.",
     _p("record n = count(q, 1)"),
@@ -453,7 +453,7 @@ define(
 )
 define(
     "E232",
-    "{name} needs values that have an order, not {found}",
+    "'{name}' needs values that have an order, not {found}",
     "numbers and texts have an order, and tuples of them; or say what to compare: `key=fn(x: T) => ...`",
     "min, max and sorted compare.",
     _p("record x = sorted([true, false])"),

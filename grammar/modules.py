@@ -132,11 +132,13 @@ def _target(file: _File, decl: s.Import) -> Path | None:
         return None
     if not written.endswith(SUFFIX):
         mend = f'write `import "{written}{SUFFIX}" as {decl.alias.name}`' if "." not in written else None
+        if written.endswith(".py"):
+            mend = "bind the function from Python and declare it here: `extern fn name(x: int) -> int`"
         file.report("E122", decl, path=written, problem=f"only {SUFFIX} files can be imported", hint=mend)
         return None
     target = Path(os.path.realpath(file.path.parent / written))
     if not target.is_relative_to(file.root):
-        file.report("E121", decl, path=written, why=f"leads out of the project root {file.root.name}/")
+        file.report("E121", decl, path=written, why="leads out of the project")
         return None
     return target
 

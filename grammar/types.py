@@ -401,12 +401,11 @@ def quote(text: str) -> str:
 
 
 def with_article(kind: Type) -> str:
-    """ "an int", "a text": a type in the middle of a sentence."""
-    words = {STR: "a text", NONE: "none", BOOL: "a bool (true or false)", CHAT: "a chat", PROB: "a probability (prob)"}
-    if kind in words:
-        return words[kind]
-    shown = show(kind)
-    if isinstance(kind, DistOf):
-        inner = "texts" if kind.value == STR else f"{show(kind.value)}"
-        return f"a distribution over {inner}"
-    return f"an {shown}" if shown[0] in "aeio" and not shown.startswith("one") else f"a {shown}"
+    """ "a text", "an int": a value of a type in the middle of a sentence."""
+    if assignable(kind, STR) and kind not in (NEVER, UNKNOWN):
+        return "a text"
+    if isinstance(kind, (ListOf, DictOf, DistOf)):
+        return {ListOf: "a list", DictOf: "a dict", DistOf: "a distribution"}[type(kind)]
+    if isinstance(kind, Basic) and kind != NONE:
+        return f"{'an' if kind == INT else 'a'} {kind.name}"
+    return "none" if kind == NONE else f"a value of type {show(kind)}"
