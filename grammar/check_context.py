@@ -16,7 +16,7 @@ from grammar.builtins import FUNCTIONS
 from grammar.constants import Scalar
 from grammar.diagnostics import Note, diagnostic
 from grammar.symbols import CheckedModule, Facts, Local, ModuleSymbol, Symbol
-from grammar.types import STR, UNKNOWN, DistOf, Literal, Type, options, show
+from grammar.types import NEVER, STR, UNKNOWN, DistOf, Literal, Type, options, show
 
 SHOWN = 32
 """The longest piece of source that a message quotes."""
@@ -174,6 +174,11 @@ class Checker:
 
     def type_of(self, local: Local) -> Type:
         return local.type if local.type == UNKNOWN else self._narrowed.get(local, local.type)
+
+    def value_type(self, local: Local) -> Type:
+        """The type of a variable where it is read: anything goes where no value is left, as that is never reached."""
+        kind = self.type_of(local)
+        return UNKNOWN if kind == NEVER else kind
 
     def narrow(self, local: Local, kind: Type) -> None:
         before = self.type_of(local)

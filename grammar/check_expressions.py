@@ -187,7 +187,7 @@ def _name(c: Checker, expr: s.Name, want: Type | None) -> Type:
 def value_of(c: Checker, expr: s.Expr, symbol: Symbol) -> Type:
     """The type of a name where it is used as a value."""
     if isinstance(symbol, Local):
-        return c.type_of(symbol)
+        return c.value_type(symbol)
     if c.fixed and isinstance(symbol, (FunctionSymbol, ExternSymbol, ModelSymbol)):
         c.report("E109", expr, place=c.fixed, name=symbol.name)
         return UNKNOWN

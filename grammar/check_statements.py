@@ -51,8 +51,12 @@ def _let(c: Checker, statement: s.Let) -> bool:
         c.report("E204", statement.value, name=statement.targets[0].name, what=c.quoted(statement.value), mend=_empty(kind))
         kind = UNKNOWN
     elif kind == NONE:
-        c.report("E204", statement.value, name=statement.targets[0].name, what="none", mend="str? = none")
-        kind = UNKNOWN
+        source = c.module.names.get(statement.value)
+        if isinstance(source, Local) and source.type != NONE:
+            kind = source.type  # a variable that happens to be none here
+        else:
+            c.report("E204", statement.value, name=statement.targets[0].name, what="none", mend="str? = none")
+            kind = UNKNOWN
     bind_targets(c, statement.targets, kind, "let", statement.value)
     return True
 
@@ -93,7 +97,7 @@ def _assigned(c: Checker, statement: s.Assign, local: Local) -> Type:
     """The type of the new value."""
     if statement.op is None:
         return infer(c, statement.value, local.type)
-    before = c.type_of(local)
+    before = c.value_type(local)
     want = before if isinstance(before, (ListOf, DictOf)) else None
     right = infer(c, statement.value, want)
     kind = check_operators.combine(c, statement, statement.target, before, statement.op, statement.value, right)
@@ -143,7 +147,7 @@ def _record(c: Checker, statement: s.Record) -> bool:
         if symbol is not None and not isinstance(symbol, Local):
             c.report("E114", statement.name, name=statement.name.name)
             return True
-        kind = c.type_of(symbol) if isinstance(symbol, Local) else UNKNOWN
+        kind = c.value_type(symbol) if isinstance(symbol, Local) else UNKNOWN
     else:
         kind = infer(c, statement.value)
     if isinstance(kind, DistOf):
