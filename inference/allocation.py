@@ -86,7 +86,7 @@ def ets(
     paths[i]     leaf i's ancestors without itself, root first
     node_cost    cost of each ancestor (default 1), leaf_cost of each leaf: tokens, or 1 for the paper's setting
     kv_penalty   weight of the kept cost as a share of the whole (lambda_b of the paper); 0 keeps every leaf
-    coverage     weight of the share of `clusters` (a label for each leaf) that keeps a leaf (lambda_d)
+    coverage     weight of the share of `clusters` (a label for each leaf) that still have a leaf (lambda_d)
 
     Raises OptionError as `rebase` does, and where lengths differ or paths contradict each other.
     """
@@ -124,7 +124,7 @@ def _ceil(x: float) -> int:
 
 
 def _check_scores(rule: str, scores: Sequence[float], width: int, temperature: float) -> None:
-    if not scores:
+    if len(scores) == 0:
         raise OptionError(f"{rule}: there are no scores: the frontier is empty.")
     if any(math.isnan(s) or s == math.inf for s in scores):
         raise OptionError(f"{rule}: scores must be numbers below infinity, found {list(scores)!r}.")

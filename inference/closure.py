@@ -78,32 +78,34 @@ def select(
 ) -> Selection:
     """The leaves to keep. `paths[i]` are leaf i's ancestors, root first, and `counts[i]` its n_i; costs default to 1.
 
-    `clusters[i]` labels leaf i; without labels no cluster counts. Raises OptionError where lengths differ, an
-    ancestor has two parents, or a number is negative; CapabilityError if scipy is needed and absent.
+    `clusters[i]` labels leaf i. Raises OptionError where lengths differ, labels are missing, an ancestor has two
+    parents, or a number is negative; CapabilityError if scipy is needed and absent.
     """
+    if coverage and clusters is None:
+        raise OptionError("ets: coverage needs clusters, a label for each leaf.")
     for name, given in (("counts", counts), ("clusters", clusters), ("leaf_cost", leaf_cost)):
         if given is not None and len(given) != len(paths):
             raise OptionError(f"ets: {name} has {len(given)} entries, expected one for each of the {len(paths)} leaves.")
     above = _parents(paths)
     number = {node: j for j, node in enumerate(above)} | {None: len(above)}
-    own_costs = [_exact("leaf_cost", c) for c in leaf_cost or [1] * len(paths)]
+    own_costs = [_exact("leaf_cost", c) for c in ([1] * len(paths) if leaf_cost is None else leaf_cost)]
     costs = [_exact("node_cost", 1 if node_cost is None else _cost_of(node, node_cost)) for node in above]
     total = sum(own_costs) + sum(costs)
     price = _exact("kv_penalty", kv_penalty) / total if total else Fraction(0)
-    label = {c: k for k, c in enumerate(dict.fromkeys(clusters or ()))}
+    label = {c: k for k, c in enumerate(dict.fromkeys([0] * len(paths) if clusters is None else clusters))}
     allocated = sum(counts)
 
     gains = [Fraction(n, allocated) - price * c for n, c in zip(counts, own_costs, strict=True)]
     prices = [price * c for c in costs]
-    bonus = _exact("coverage", coverage) / max(len(label), 1)
+    bonus = _exact("coverage", coverage) / len(label)
     unit = math.lcm(*(f.denominator for f in (*gains, *prices, bonus)))
     candidates = Candidates(
         [int(g * unit) for g in gains],
         [number[path[-1] if path else None] for path in paths],
         [int(p * unit) for p in prices],
         [number[parent] for parent in above.values()],
-        [label[c] for c in clusters] if clusters is not None else [0] * len(paths),
-        int(bonus * unit) if label else 0,
+        [0] * len(paths) if clusters is None else [label[c] for c in clusters],
+        int(bonus * unit),
     )
     kept = _best(candidates)
     return Selection(kept, candidates.worth(kept)[0] / unit)
@@ -134,8 +136,9 @@ def _exact(name: str, number: float) -> Fraction:
 
 
 def _best(c: Candidates) -> list[int]:
+    """The best set of leaves, increasing."""
     fixed, leaves = _reduce(c)
-    free = [i for i in leaves if i not in set(fixed)]
+    free = sorted(set(leaves) - set(fixed))
     parts = _parts(c, fixed, free) if fixed else [free]
     chosen = [part[i] for part in parts for i in _search(_rest(c, fixed, part), least=not fixed)]
     return sorted(fixed + chosen)
@@ -237,6 +240,7 @@ def _reduce(c: Candidates) -> tuple[list[int], list[int]]:
 
 
 def _undominated(c: Candidates, leaves: Sequence[int], alive: set[int]) -> list[int]:
+    """The leaves without those for which a better one of their cluster suffices; `alive` are ancestors kept anyway."""
     best: dict[tuple[int, int], int] = {}  # (cluster, lowest ancestor that is not alive anyway) -> its best leaf
     none = len(c.costs)
 

@@ -79,7 +79,7 @@ class ets(Engine):  # noqa: N801
 
         def share(live: Sequence[TreeNode], width: int) -> list[int]:
             paths = [node.ancestors for node in live]
-            labels = self._labels(live) if self.coverage and len(live) > 1 else None
+            labels = self._labels(live) if self.coverage and len(live) > 1 else [0] * len(live)
             return allocation.ets(
                 paths, _scores(live, self.scale), width, self.temperature, self.kv_penalty, self.coverage, labels,
                 {node: cost(node) for path in paths for node in path}, [cost(node) for node in live],

@@ -93,7 +93,7 @@ class LevelSearch:
             while any(not node.finished for node in self.frontier):
                 self._level(self.rule(self.frontier))
             self._keep(self.rule(self.frontier))
-        if self.tree.drawn is not None and not self.told_apart:
+        if self.tree.drawn is not None and not self.told_apart and self.run.stopped is None:
             self.run.warn(
                 f"{self.run.engine!r}: no score, heuristic or enumerated choice ever told two nodes apart, so this was"
                 " plain sampling; best_of(n) does it at less cost"

@@ -143,7 +143,7 @@ def random_problem(rng, leaves=8, nodes=8):
         "width": rng.choice([4, 8, 16]),
         "kv_penalty": rng.choice([0, 0.1, 0.5, 1.0, 2.0]),
         "coverage": rng.choice([0, 0.1, 0.5, 1.0, 1.5]),
-        "clusters": rng.choice([None, [rng.randint(0, 3) for _ in range(n)]]),
+        "clusters": [rng.randint(0, rng.choice([0, 3, 9])) for _ in range(n)],
         "node_cost": {a: rng.choice(costs) for path in paths for a in path},
         "leaf_cost": [rng.choice(costs) for _ in range(n)],
     }
@@ -162,7 +162,7 @@ def brute_force(paths, scores, width, kv_penalty, coverage, clusters, node_cost,
             objective = Fraction(sum(counts[i] for i in kept), sum(counts))
             if total:
                 objective -= Fraction(str(kv_penalty)) * (sum(own[i] for i in kept) + sum(exact[a] for a in alive)) / total
-            if clusters:
+            if coverage:
                 objective += Fraction(str(coverage)) * Fraction(len({clusters[i] for i in kept}), len(set(clusters)))
             if best is None or (objective, size) > best[:2]:  # combinations come in lexicographic order
                 best = objective, size, list(kept)
@@ -196,7 +196,7 @@ def test_of_equal_optima_the_largest_stays(monkeypatch, few):
 def test_closure_without_coverage_is_brute_force():
     rng = random.Random(2)
     for _ in range(200):
-        problem = {**random_problem(rng, 9, 12), "coverage": 0}
+        problem = {**random_problem(rng, 9, 12), "coverage": 0, "clusters": None}
         assert ets_selection(**problem).kept == brute_force(**problem)[2]
 
 
@@ -206,7 +206,7 @@ def test_reduction_loses_nothing(monkeypatch):
     problems = []
     while len(problems) < 25:
         problem = random_problem(rng, 24, 16)
-        if problem["clusters"] and problem["coverage"]:
+        if problem["coverage"]:
             problem["clusters"] = [rng.randrange(8) for _ in problem["paths"]]
             problems.append((problem, ets_selection(**problem)))
     monkeypatch.setattr(closure, "FEW", 0)
@@ -235,6 +235,7 @@ def test_costs_count():
     ("changes", "says"),
     [
         ({"clusters": "AAB"}, "clusters has 3 entries, expected one for each of the 4 leaves"),
+        ({"coverage": 1.0}, "coverage needs clusters"),
         ({"leaf_cost": [1, 1]}, "leaf_cost has 2 entries"),
         ({"scores": [0.5]}, "1 scores for 4 leaves"),
         ({"paths": [(0, 1), (0, 1), (0, 2), (0, 1, 2)]}, "node 2 two parents, 0 and 1"),
