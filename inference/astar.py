@@ -44,7 +44,6 @@ class _Standing:
     """
 
     leaf: Node | None = None
-    barriers: int = 0
     depth: int = 0
     rank: float = math.inf
     guided: bool = False
@@ -137,7 +136,7 @@ class astar(Engine):  # noqa: N801
         else:
             reward, guided = _reward(log_reward), True
             spent = parent.spent + self._cost(parent.reward, reward)
-        return _Standing(child.leaf, child.barriers, parent.depth + 1, reward - 1.0 - spent, guided, spent, reward)
+        return _Standing(child.leaf, parent.depth + 1, reward - 1.0 - spent, guided, spent, reward)
 
     def _cost(self, before: float, reward: float) -> float:
         edge = EDGES[self.edge] if isinstance(self.edge, str) else self.edge
@@ -160,13 +159,12 @@ class astar(Engine):  # noqa: N801
 
 
 def _by_weight(child: Execution, parent: _Standing) -> _Standing:
-    heard = child.barriers > parent.barriers and child.heuristic is not None
-    guided = heard or parent.guided
+    guided = parent.guided or child.heuristic is not None
     if child.finished or not guided:
         rank = child.log_weight
     else:
-        rank = child.rank if heard else parent.rank
-    return _Standing(child.leaf, child.barriers, parent.depth + 1, rank, guided)
+        rank = parent.rank if child.heuristic is None else child.rank
+    return _Standing(child.leaf, parent.depth + 1, rank, guided)
 
 
 def _reward(log_reward: float) -> float:

@@ -137,18 +137,19 @@ def published(run: Run, n: int) -> Posterior:
     potentials = [0.0] * n
     step = 0
     with run.limits:
-        while any(p.running for p in particles):
+        while True:
             step += 1
-            if step > 1:
-                counts = multinomial(normalise(potentials), n, run.rng("resample", step))
-                parents = [i for i, count in enumerate(counts) for _ in range(count)]
-                particles = offspring(run, particles, parents, [0.0] * n)
-                potentials = [potentials[i] for i in parents]
             before = [(p.barriers, p.leaf.log_total) for p in particles]
             run.advance_all(particles, until=step)
             for i, (particle, (barriers, log_total)) in enumerate(zip(particles, before, strict=True)):
                 if particle.dead or particle.barriers > barriers:
                     potentials[i] = particle.leaf.log_total - log_total
+            if not any(p.running for p in particles):
+                break
+            counts = multinomial(normalise(potentials), n, run.rng("resample", step))
+            parents = [i for i, count in enumerate(counts) for _ in range(count)]
+            particles = offspring(run, particles, parents, [0.0] * n)
+            potentials = [potentials[i] for i in parents]
     for particle, potential in zip(particles, potentials, strict=True):
         if not particle.dead:
             particle.set_rank(potential)

@@ -92,6 +92,20 @@ def test_a_reward_goes_to_gen_of_the_parent_and_to_cont_and_child_above():
     assert (root.gen.total, root.cont.total, child.arm.total, child.gen.total) == pytest.approx((2.4, 1.0, 1.0, 1.0))
 
 
+def test_going_on_is_from_the_better_child():
+    root = _hand_made()
+    for reward in (9.0, 9.0, 9.0):
+        root.cont.tell(reward)
+    better = Branch(None, None, root, None, Gaussian(), Gaussian(), Gaussian())  # type: ignore[arg-type]
+    root.children.append(better)
+    for _ in range(50):
+        root.children[0].arm.tell(0.1)
+        better.arm.tell(8.0)
+    rng = np.random.default_rng(2)
+    reached = [walk(root, rng) for _ in range(100)]
+    assert better in reached and root.children[0] not in reached
+
+
 # -- trees ---------------------------------------------------------------------------------------------------------------
 
 

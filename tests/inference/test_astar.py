@@ -132,22 +132,25 @@ def test_a_heuristic_never_stands_in_a_result():
 
 
 def test_ties_go_to_the_finished_then_the_deeper_then_the_older():
-    order = []
-
     @model
     def program():
         x = sample("x", categorical({"a": 0.25, "b": 0.25, "c": 0.25, "end": 0.25}))
-        if x == "end":
-            return "end"
-        y = sample("y", uniform(["only"]))
-        order.append(x + y)
-        sample("z", uniform(["only"]))
+        if x != "end":
+            sample("y", uniform(["only"]))
+            sample("z", uniform(["only"]))
         return x
 
-    assert program.run(engine=astar(**WIDE)).values == ["end"]
-    assert order == []  # the finished one among four equals went first
     result = program.run(engine=astar(goals=4, **WIDE))
-    assert result.values == ["end", "a", "b", "c"]  # each to its end before the next
+    assert result.values == ["end", "a", "b", "c"]
+    for goals, nodes in ((1, 5), (2, 7), (3, 9), (4, 11)):  # each is followed to its end before the next is touched
+        assert program.run(engine=astar(goals=goals, **WIDE)).cost.nodes == nodes
+
+
+def test_a_narrow_search_branches_on_the_most_probable_values():
+    result = bigram(0.0, remaining(0.0)).run(engine=astar(expand=2, max_nodes=1000, goals=100))
+    assert set("".join(result.values)) == {"a", "b", "c"}  # c follows b more often than a does
+    greedy = bigram(0.0, remaining(0.0)).run(engine=astar(expand=1, max_nodes=1000))
+    assert greedy.values == ["aaaa"]
 
 
 # -- A*-decoding ---------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import math
 import pytest
 
 from inference import mcts
+from inference.frontier import Estimate
 from inference.mcts import Vertex
 from ppl import AllDead, call, heuristic, limit, model, require, sample, score
 from ppl.dist import bernoulli, categorical, normal, uniform
@@ -74,6 +75,17 @@ def test_finished_traces_come_back_best_first_and_the_search_ends_when_the_tree_
     assert result.log_weights[0] == pytest.approx(math.log(0.3 * 0.5) + 1.0)
     assert result.cost.nodes == 9  # each node once, however many simulations are left
     assert roots[0].closed and result.warnings == []
+
+
+def test_puct_by_hand():
+    """N = 4 above: .5 + c .1 * 2 / 2 against c .2975 * 2; at c = 1 that is .6 against .595, at c = 2 .7 against 1.19."""
+    above, seen, fresh = (Vertex(None, None, None, Estimate(), 0.0, p) for p in (1.0, 0.1, 0.2975))  # type: ignore[arg-type]
+    above.children, above.visits = [seen, fresh], 4
+    seen.visits, seen.total = 1, 0.5
+    assert above.best_child(1.0) is seen
+    assert above.best_child(2.0) is fresh
+    seen.closed = True
+    assert above.best_child(1.0) is fresh
 
 
 def walk(paid):
