@@ -11,6 +11,7 @@ import dataclasses
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from backends.distributions import ChoiceDistribution, TextDistribution, TokenDistribution
@@ -154,6 +155,11 @@ class LanguageModel(Backend):
             f"a model goes on from a text, lm.chat(...) or lm.prompt(...); found {type(given).__name__}: {given!r}."
         )
 
+    @cached_property
+    def _spelled(self) -> dict[Any, str]:
+        """What single tokens look like, as far as they have been met."""
+        return {}
+
     # -- what a model is --------------------------------------------------------------------------------------------
 
     def encode(self, text: str) -> Tokens:
@@ -187,6 +193,15 @@ class LanguageModel(Backend):
                 return piece.tokens
             return self.encode(piece.model.decode(piece.tokens))
         return self.encode(piece)
+
+    def may_complete(self, token: Any, stops: tuple[str, ...]) -> bool:
+        """Whether a text can end at a stop with this token: it has a stop's last character, or part of a character."""
+        if not stops:
+            return False
+        spelled = self._spelled.get(token)
+        if spelled is None:
+            spelled = self._spelled[token] = self.decode([token])
+        return "\ufffd" in spelled or any(stop[-1] in spelled for stop in stops)
 
     def room(self, context: Context) -> int | None:
         """How many tokens may follow the context; BackendError if it is too long for any to."""
@@ -238,7 +253,9 @@ class Draft:
         self.row.cost.charge(generated_tokens=1)
         self.tokens.append(token)
         self.log_prob += log_prob
-        stopped = self.row.settings.stop and self.row.settings.stop_in(self._model.decode(self.tokens)) is not None
+        stopped = self._model.may_complete(token, self.row.settings.stop) and (
+            self.row.settings.stop_in(self._model.decode(self.tokens)) is not None
+        )
         if stopped or len(self.tokens) >= self.row.max_tokens:
             self._complete("stop" if stopped else "length")
 

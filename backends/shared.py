@@ -208,7 +208,10 @@ class SharedModel(HFModel):
 
     def _answer_alike(self, works: Sequence[Work]) -> None:
         """Rows of equal warp: each node's logits are made once, a bounded number at a time."""
-        draws = [w for w in works if w.draft is not None]
+        draws: dict[Node, list[Work]] = {}
+        for work in works:
+            if work.draft is not None:
+                draws.setdefault(work.wanted[0], []).append(work)
         others = [w for w in works if w.draft is None]
         readings: dict[Request, list[float]] = {}
         nodes = list(dict.fromkeys(n for w in works for n in w.wanted))
@@ -216,11 +219,11 @@ class SharedModel(HFModel):
             chunk = nodes[start : start + LOGIT_ROWS]
             place = {node: i for i, node in enumerate(chunk)}
             tokens = NextTokens(self._logits(chunk), works[0].row.settings)  # type: ignore[attr-defined]
-            valid = tokens.valid
-            for work in works:
-                if not work.row.done and any(n in place and not valid[place[n]] for n in work.wanted):
+            bad = {node for node, valid in zip(chunk, tokens.valid, strict=True) if not valid}
+            for work in works if bad else ():
+                if not work.row.done and not bad.isdisjoint(work.wanted):
                     self._fail(work.row)
-            self._draw_next([w for w in draws if w.wanted[0] in place and not w.row.done], place, tokens)
+            self._draw_next([w for n in chunk if n not in bad for w in draws.get(n, ())], place, tokens)
             for work in others:
                 if not work.row.done:
                     self._collect(work, place, tokens, readings)

@@ -73,7 +73,9 @@ def _convert(file: Path, folder: Path) -> None:
     draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix="unfinished-"))
     try:
         with quiet():
-            read = transformers.AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+            read = transformers.AutoModelForCausalLM.from_pretrained(
+                file.parent, gguf_file=file.name, dtype=torch.float32
+            )
             config = read.config
             del config.quantization_config  # a model marked as quantised refuses to be saved
             plain = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)

@@ -85,19 +85,18 @@ class Plan:
 
 
 def _paths(nodes: Sequence[Node]) -> list[np.ndarray]:
-    """The slots from the root to each node; those of a node in the batch extend its parent's."""
+    """The slots from the root to each node, in any order; those of a node in the batch extend its parent's."""
     known: dict[int, np.ndarray] = {}
     paths = []
     for node in nodes:
-        parent = node.parent
-        above = known.get(id(parent))
-        if above is None:
-            above = (
-                np.fromiter((n.slot for n in parent.path()), dtype=np.int64)
-                if parent is not None
-                else np.zeros(0, np.int64)
-            )
-        path = known[id(node)] = np.append(above, node.slot)
+        above = known.get(id(node.parent))
+        slots = [node.slot] if above is not None else []
+        walk: Node | None = node if above is None else None
+        while walk is not None and walk.parent is not None:
+            slots.append(walk.slot)
+            walk = walk.parent
+        path = np.array(slots, dtype=np.int64)
+        path = known[id(node)] = path if above is None else np.concatenate((above, path))
         paths.append(path)
     return paths
 

@@ -42,6 +42,9 @@ def card(result: Result) -> Any:
     from rich.text import Text
 
     table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, overflow="crop")
     for text, weight in _rows(result):
         table.add_row(Text(text), f"{weight:.4f}", Text("█" * round(weight * 30), style="cyan"))
     lines = [Text(line, style="dim") for line in _facts(result)] + [

@@ -191,22 +191,25 @@ class Scheduler:
             return list(rows)
         held = {run: run.reserved(self.rows) for run in limited}
         reads = dict.fromkeys(limited, 0)
-        admitted = []
+        admitted: list[Request] = []
+        moving: set[Run] = set()
+        first: dict[Run, Request] = {}
         for row, owner in list(rows.items()):
             chain = [run for run in owner.chain if run.limit is not None]
             need = 0 if row.state is not None and backend.served else row.tokens
             reading = backend.reads(row)
+            for run in chain:
+                first.setdefault(run, row)
             if all(run.affords(need + held[run], reading + reads[run]) for run in chain):
                 admitted.append(row)
+                moving.update(chain)
                 for run in chain:
                     held[run] += need
                     reads[run] += reading
         for run in limited:
-            if run.stopped is None:
-                own = [row for row, owner in rows.items() if run in owner.chain]
-                overdue = run.overdue()
-                if overdue or (own and not any(row in admitted for row in own)):
-                    run.stop(overdue or ("tokens" if own[0].tokens else "reward_tokens"))
+            overdue = run.overdue()
+            if run.stopped is None and (overdue or run not in moving):
+                run.stop(overdue or ("tokens" if first[run].tokens else "reward_tokens"))
         return [row for row in admitted if row in rows]
 
     def _completed(self, row: Request) -> None:
