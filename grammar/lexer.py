@@ -39,13 +39,13 @@ CONTINUATION = re.compile(r"[}|]|&&|(?:else|elif|using|from|then|or|and)\b")
 STATEMENT = re.compile(
     r"(?:let|score|observe|require|heuristic|checkpoint|record|return|while|break|continue|pass)\b"
 )
+OPENS_BLOCK = re.compile(rf"(?:[ \t\r]*(?:#[^\n]*)?\n)++[ \t]*+(?:{STATEMENT.pattern}|(?:if|for)\b|\w+[ \t]*[-+*/]?=(?!=))")
+"""The lines after a brace that opens a block, whatever stands before it."""
 DECLARATION = re.compile(
     r"(?:scale|import|model|reward|(?:im)?pure|extern|type|const|fn|program|infer|limit|test)[ \t]+"
     r"(?!(?:if|else|for|in|is|and|or|not|with|from|using|then)\b)[\w\"]"
 )
 
-CONDITIONAL = {"IF", "FOR", "WHILE"}
-LINE_REST = re.compile(r"[ \t\r]*(?:#|\n|\Z)")
 CALLED = re.compile(r"[ \t]+\w+[ \t]*\(")
 WORD = re.compile(r"\w+")
 INLINE_CHARS = re.compile(r'(?:[^"\\$\n]|\\[^\n]|\\|\$(?!\{))++')
@@ -79,8 +79,10 @@ class Lexed:
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
 
-def tokenize(source: Source) -> Lexed:
+def tokenize(source: Source, *, expression: bool = False) -> Lexed:
+    """The tokens of a file, or of one expression."""
     lexer = _Lexer(source)
+    lexer.previous = "EXPRESSION" if expression else ""
     lexer.run()
     return lexer.lexed
 
@@ -91,6 +93,7 @@ class _Lexer:
         self.lexed = Lexed()
         self.position, self.line, self.line_start = 0, 1, 0
         self.open: list[int] = []  # the indices of the open brackets' tokens
+        self.heads: list[str] = []  # what `head` was at each of them
         self.previous = ""  # the type of the last token
         self.head = ""  # the type of the token that the current statement starts with
         self.pending: tuple[int, int, int] | None = None  # offset, line, column of a newline not yet judged
@@ -134,7 +137,7 @@ class _Lexer:
     def finish(self) -> None:
         if self.open:
             self.close_all(len(self.text), Note("the file ends before it is closed"))
-        if self.previous not in ("NEWLINE", ""):
+        if self.lexed.tokens and self.previous != "NEWLINE":
             self.append(self.token("NEWLINE", "", self.lexed.tokens[-1].end, self.lexed.tokens[-1].end))
 
     # ------------------------------------------------------------------------------------------------ emitting
@@ -161,7 +164,7 @@ class _Lexer:
         """Close the innermost bracket with a token that does not stand in the text."""
         self.lexed.supplied.add(len(self.lexed.tokens))
         self.append(self.token(CLOSERS[self.opener()], "", at, at))
-        self.open.pop()
+        self.pop()
 
     def report(self, code: str, start: int, end: int, *, notes: tuple[Note, ...] = (), **words: Any) -> None:
         if len(self.lexed.diagnostics) < MAX_DIAGNOSTICS:
@@ -187,7 +190,7 @@ class _Lexer:
     def newline(self, start: int) -> None:
         if any(self.lexed.tokens[index] == '"' for index in self.open):
             self.unclosed_text(self.text_depth(), start)
-        if self.pending is None and self.previous not in ("", "NEWLINE"):
+        if self.pending is None and self.lexed.tokens and self.previous != "NEWLINE":
             end = self.lexed.tokens[-1].end
             self.pending = (end, self.line, end - self.line_start + 1)
         self.line, self.line_start = self.line + 1, start + 1
@@ -212,6 +215,7 @@ class _Lexer:
     def push(self, kind: str, start: int, text: str) -> None:
         self.emit(kind, start, text)
         self.open.append(len(self.lexed.tokens) - 1)
+        self.heads.append(self.head)
         if len(self.open) > MAX_BRACKETS:
             self.report("E007", start, self.position)
             while self.open:
@@ -233,18 +237,20 @@ class _Lexer:
 
     def brace_kind(self) -> str:
         previous = self.previous
-        if previous == "CHAT" and self.lexed.tokens[-2].type not in ("ARROW", "IS", "BAR"):
+        before = self.lexed.tokens[-2].type if len(self.lexed.tokens) > 1 else ""
+        if previous == "CHAT" and before not in ("ARROW", "IS", "BAR"):
             return "chat"
         if previous == "WITH":
             return "update"
         if not self.open and self.head in ("TEST", "TYPE"):
             return self.head.lower()
-        if (not self.open and self.head in ("FN", "PROGRAM")) or (self.head in CONDITIONAL and self.ends_line()):
+        if (not self.open and self.head in ("FN", "PROGRAM")) or OPENS_BLOCK.match(self.text, self.position):
             return "block"
         return "block" if previous in ENDS_OPERAND or previous in ("ELSE", "CHAT", "NEWLINE", "") else "dict"
 
-    def ends_line(self) -> bool:
-        return bool(LINE_REST.match(self.text, self.position))
+    def pop(self) -> None:
+        self.open.pop()
+        self.head = self.heads.pop()
 
     def on_rpar(self, value: str, start: int) -> None:
         self.close("RPAR", start)
@@ -270,7 +276,7 @@ class _Lexer:
                 self.supply_closer(start)
         self.suspect(start)
         self.emit(CLOSERS[self.opener()], start, SPELLED[closer])
-        self.open.pop()
+        self.pop()
         if not self.open:
             self.suspects.clear()
 
@@ -331,7 +337,7 @@ class _Lexer:
         elif self.text.startswith(quote, start):
             self.position += len(quote)
             self.emit("QUOTE_END", start, str(quote))
-            self.open.pop()
+            self.pop()
         else:
             self.unclosed_text(self.text_depth(), start)
 
@@ -341,7 +347,7 @@ class _Lexer:
         return depths[0] if depths else len(self.open) - 1
 
     def unclosed_text(self, depth: int, end: int) -> None:
-        """Report the string at `depth` of the open brackets, or its hole, and close it with all that is in it."""
+        """Report the string at `depth` of the open brackets, or its hole. It is read as an empty one."""
         quote = self.lexed.tokens[self.open[depth]]
         if depth + 1 < len(self.open):
             hole = self.lexed.tokens[self.open[depth + 1]]
@@ -349,8 +355,11 @@ class _Lexer:
         else:
             mend = "close it with '\"' on the same line" if quote == '"' else "close it with '\"\"\"'"
             self.report("E005", quote.start, quote.end, mend=mend)
-        while len(self.open) > depth:
-            self.supply_closer(end)
+        kept = self.open[depth] + 1
+        del self.lexed.tokens[kept:], self.lexed.inside[kept:], self.lexed.depths[kept:]
+        del self.open[depth + 1 :], self.heads[depth + 1 :]
+        self.lexed.supplied = {index for index in self.lexed.supplied if index < kept}
+        self.supply_closer(end)
 
     # --------------------------------------------------------------------------------------------------- words
 

@@ -230,7 +230,7 @@ def explain_mistake(source: Source, lexed: Lexed, index: int, accepts: set[str])
 def foreign_word(p: Place) -> Mistake | None:
     """A line that starts with a keyword of another language, or with a misspelled one of ours."""
     word = str(p.head)
-    if p.head.type == "IMPORT" and p.index == p.start + 1 and p.token.type in ("NAME", "FROM"):
+    if word == "import" and p.index == p.start + 1 and p.token.type in ("NAME", "FROM"):
         return p.mistake("E016")
     if p.before == "lambda":
         return p.mistake("E054", at=p.before, mend="write `fn(x: int) => ...`")
@@ -419,8 +419,9 @@ def field_form(p: Place) -> Mistake | None:
 
 
 def nested_function(p: Place) -> Mistake | None:
-    if p.head.type == "FN" and p.lines == "block" and p.at_line_level and p.index == p.start + 1 and p.token.type == "NAME":
-        return p.mistake("E026", at=p.head, word="fn", mend="move the function out of the block, or write `let f = fn(x: int) => ...`")
+    if p.is_first and p.token.type == "FN" and p.lines == "block":
+        mend = "move the function out of the block, or write `let f = fn(x: int) => ...`"
+        return p.mistake("E026", word="fn", mend=mend)
     return None
 
 
@@ -434,7 +435,7 @@ def function_header(p: Place) -> Mistake | None:
     header = p.head.type in ("FN", "PROGRAM", "EXTERN", "PURE", "IMPURE") and p.lines == ""
     if not header or not p.at_line_level:
         return None
-    if "FN" in p.accepts or "EXTERN" in p.accepts:
+    if p.accepts & {"FN", "EXTERN"} and not p.wants_type:
         return p.mistake("E029", mend="write `extern fn name(x: int) -> int`")
     if p.wants_name:
         return p.mistake("E030", mend=f"write `{p.head} name(x: int) -> int {{ ... }}`")
@@ -532,7 +533,7 @@ def dropped_value(p: Place) -> Mistake | None:
         return p.mistake("E037", expected=f"'=' or '(' after '{p.head}'", mend=mend)
     if p.before and p.before.type == "RPAR" and p.token.type not in COMPARISONS | {"SIGN", "TIMES", "POWER", "AND", "OR", "IF"}:
         return None
-    return p.mistake("E035", at=p.head if p.token.type == "NEWLINE" else p.token)
+    return p.mistake("E035", at=p.head if p.token.type in CLOSING else p.token)
 
 
 def missing_separator(p: Place) -> Mistake | None:

@@ -43,8 +43,8 @@ class Parsed:
 
 def read(text: str, path: str = "<text>") -> Parsed:
     """Parse a file and report everything that is wrong with its writing, at most once a line. Never raises."""
-    run = _Run(Source(text, path))
-    module = run.parse("module") or Module(run.source.span(0, len(run.source.text)), None, ())
+    run = _Run(Source(text, path), "module")
+    module = run.parse() or Module(run.source.span(0, len(run.source.text)), None, ())
     shallow = tuple(d for d in module.declarations if not run.too_deep(d))
     return Parsed(
         run.source,
@@ -65,10 +65,13 @@ def parse(text: str, path: str = "<text>") -> Module:
 
 def parse_expression(text: str, path: str = "<expression>") -> Expr:
     """The syntax tree of one expression, as a value on the command line is. Raises `ScaleError`."""
-    run = _Run(Source(text, path))
-    value = run.parse("expression")
+    run = _Run(Source(text, path), "expression")
+    value = run.parse()
     if value is not None:
         run.too_deep(value)
+    elif not run.lexed.tokens:
+        place = dict(expected="an expression", before="the start", found="the end of the text", mend="write a value")
+        run.mistakes.append(diagnostic("E029", run.source, run.source.span(0, 0), **place))
     errors = [d for d in run.diagnostics() if d.is_error]
     if errors:
         raise ScaleError(errors)
@@ -127,20 +130,19 @@ class _Inline:
 class _Run:
     """One parse: the stacks of an LALR automaton over a list of tokens."""
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.lexed = tokenize(source)
+    def __init__(self, source: Source, start: str) -> None:
+        self.source, self.start = source, start
+        self.lexed = tokenize(source, expression=start == "expression")
         self.builder = Builder(source)
         self.mistakes: list[Diagnostic] = []
         self.mended = -1
-    def parse(self, start: str) -> Any:
+    def parse(self) -> Any:
         """The root's node, or None after too many mistakes."""
-        self.actions, rules, first, self.last, self.shortcuts = _table(start)
+        self.actions, rules, first, self.last, self.shortcuts = _table(self.start)
         callbacks = ParseTreeBuilder(rules, Tree, maybe_placeholders=True).create_callback(_Inline(self.builder))  # type: ignore[no-untyped-call]
         self.callbacks = [callbacks[rule] for rule in rules]
         self.states: list[int] = [first]
         self.values: list[Any] = []
-        self.recovers = start == "module"
         index = 0
         while 0 <= index < len(self.lexed.tokens):
             if self.feed(self.lexed.tokens[index]):
@@ -218,7 +220,7 @@ class _Run:
         mistake = explain_mistake(self.source, self.lexed, index, self.accepts())
         if index not in self.lexed.supplied:
             self.mistakes.append(mistake.diagnostic)
-        if not self.recovers or len(self.mistakes) >= MAX_MISTAKES:
+        if self.start == "expression" or len(self.mistakes) >= MAX_MISTAKES:
             return -1
         first_time, self.mended = index != self.mended, index
         if first_time and mistake.instead is not None and all(self.feed(token) for token in mistake.instead):
