@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from backends.hf import HFModel
+from backends.sampling import draw
 from backends.text import Text
 from inference import exact, importance, smc
 from ppl import iid, limit, model, observe, sample, score
@@ -60,10 +61,13 @@ def test_drawn_texts_have_the_density_of_a_full_forward_pass(kind):
     lm = HFModel(tiny(kind), byte_tokenizer(), kind)
     dist = lm("the answer", max_tokens=12)
     for i in range(4):
-        text = dist.sample(RNG(i))
+        plan = dist.draw(RNG(i))
+        serve(plan.requests)
+        text = plan.conclude().value
         end = [lm.tokenizer.ends[0]] if text.finish == "end" else []
         expected = path_log_prob(lm, lm.prompt("the answer").tokens, text.tokens, end)
         assert dist.log_prob(text) == pytest.approx(expected, abs=1e-4)
+        assert plan.conclude().log_prob == plan.conclude().log_q == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -149,6 +153,11 @@ def test_tokens_are_drawn_by_inverse_cdf(letters):
         value = letters.token("a").sample(Fixed(u))
         drawn = 0 if value.finish == "end" else value.tokens[0]
         assert drawn == int((np.cumsum(p) <= u).sum())
+
+
+def test_a_token_of_probability_zero_is_never_drawn():
+    log_p = torch.tensor([[0.0, 0.5, 0.0, 0.5, 0.0]]).double().log()
+    assert [draw(log_p, [u])[0] for u in (0.0, 0.25, 0.5, 1 - 1e-16)] == [1, 1, 3, 3]
 
 
 def test_a_stop_string_may_cross_tokens(lm):

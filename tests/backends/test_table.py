@@ -10,6 +10,7 @@ from backends import TableLM
 from inference import exact, importance
 from ppl import iid, limit, model, observe, require, sample, score
 from ppl.errors import BackendError, SupportError, UsageError
+from ppl.requests import serve
 from tests.backends.enumerate_uniforms import branches
 
 BIGRAM = {
@@ -60,6 +61,16 @@ def test_draws_have_the_density_they_report(lm):
         total[text] = total.get(text, 0.0) + p
     assert total == pytest.approx({t: text_probability(t, 3) for t in strings(3)})
     assert math.fsum(total.values()) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_draws_report_the_log_prob_of_their_path(lm):
+    def drawn(rng):
+        plan = lm("", max_tokens=3, stop="b", temperature=0.7).draw(rng)
+        serve(plan.requests)
+        return plan.conclude()
+
+    for p, result in branches(drawn):
+        assert math.exp(result.log_prob) == math.exp(result.log_q) == pytest.approx(p, rel=1e-12)
 
 
 def test_draws_know_how_they_ended(lm):
