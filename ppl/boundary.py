@@ -20,6 +20,19 @@ def isolate(value: Any) -> Any:
     return copy.deepcopy(value)
 
 
+def plain(value: Any) -> Any:
+    """Arrays and tensors as numbers and tuples, which are equal by value and hashable; anything else as it is."""
+    if type(value) in _ATOMS:
+        return value
+    if callable(getattr(value, "tolist", None)):
+        return _tuples(value.tolist())
+    return tuple(map(plain, value)) if type(value) is tuple else value
+
+
+def _tuples(data: Any) -> Any:
+    return tuple(map(_tuples, data)) if isinstance(data, list) else data
+
+
 def check_weight(primitive: str, name: str, weight: Any) -> float:
     """A log weight as a float: finite or -inf; anything else is an error that names the site."""
     if type(weight) is not float:

@@ -44,8 +44,7 @@ class TorchDistribution(Distribution):
             values = base.enumerate_support()
             probabilities = base.log_prob(values).double().exp()
             return values[_inverse_cdf(probabilities.tolist(), rng.random())].clone()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(rng.integers(0, 2**62)))
+        with _torch_seeded(int(rng.integers(0, 2**62))):
             return self.inner.sample().detach()
 
     def _base(self) -> Any:
@@ -87,6 +86,23 @@ class TorchDistribution(Distribution):
 
     def __repr__(self) -> str:
         return repr(self.inner)
+
+
+@contextmanager
+def _torch_seeded(seed: int) -> Iterator[None]:
+    """torch's own streams set to `seed` for a while. Without CUDA just the CPU's, which is 10 times cheaper."""
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            yield
+        return
+    stream = torch.default_generator
+    before = stream.get_state()
+    stream.manual_seed(seed)
+    try:
+        yield
+    finally:
+        stream.set_state(before)
 
 
 def _inverse_cdf(probabilities: Sequence[float], u: Any) -> int:

@@ -141,8 +141,9 @@ def uniform(values: Sequence[Any]) -> Finite:
         for item in items:
             counts[item] = counts.get(item, 0) + 1
         return Finite(list(counts), list(counts.values()), "uniform")
-    except TypeError:
-        return Finite(items, [1.0] * len(items), "uniform")
+    except TypeError:  # not hashable: count by comparison
+        distinct = [item for i, item in enumerate(items) if items.index(item) == i]
+        return Finite(distinct, [items.count(item) for item in distinct], "uniform")
 
 
 def delta(value: Any) -> Finite:

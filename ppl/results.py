@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from ppl.boundary import plain
 from ppl.cost import Cost
 from ppl.current import execution_here
 from ppl.errors import ResultError, did_you_mean
@@ -110,7 +111,7 @@ class Result:
     def p(self, value_or_predicate: Any) -> float:
         """The probability of a value, or that a predicate holds of the value."""
         holds: Callable[[Any], Any] = (
-            value_or_predicate if callable(value_or_predicate) else lambda v: v == value_or_predicate
+            value_or_predicate if callable(value_or_predicate) else lambda v: plain(v) == plain(value_or_predicate)
         )
         return math.fsum(w for v, w in zip(self.values, self.weights, strict=True) if holds(v))
 
@@ -273,6 +274,7 @@ class SearchResult(Result):
 
 def _label(value: Any) -> Any:
     """Something hashable that stands for a value."""
+    value = plain(value)
     try:
         hash(value)
         return value

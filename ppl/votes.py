@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ppl.boundary import plain
 from ppl.errors import OptionError, ResultError
 from ppl.trace import Trace
 
@@ -26,7 +27,7 @@ def group(values: Sequence[Any], key: Callable[[Any], Hashable] | None) -> dict[
     """Indices of equal values, in order of appearance; `key` says what equal means and None from it abstains."""
     groups: dict[Hashable, list[int]] = {}
     for i, value in enumerate(values):
-        label = value if key is None else key(value)
+        label = plain(value) if key is None else key(value)
         if key is not None and label is None:
             continue
         try:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ppl.boundary import plain
 from ppl.operations import simulate
 from ppl.program import Program
 from ppl.results import Posterior, Result
@@ -21,6 +22,7 @@ Measure = dict[Any, float]
 
 def label(value: Any) -> Any:
     """Something hashable that stands for a value."""
+    value = plain(value)
     try:
         hash(value)
         return value
