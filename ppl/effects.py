@@ -83,7 +83,7 @@ class _Calls(Backend):
             list(pool.map(answer, rows))
 
 
-_CALLS = _Calls()
+CALLS = _Calls()
 
 
 def call(fn: Callable[..., T], *args: Any) -> T:
@@ -93,7 +93,7 @@ def call(fn: Callable[..., T], *args: Any) -> T:
     it returns must not depend on anything the program cannot see again.
     """
     label = f"call {getattr(fn, '__name__', type(fn).__name__)}"
-    request = Evaluate(backend=_CALLS, arguments=(fn, *args))
+    request = Evaluate(backend=CALLS, arguments=(fn, *args))
     result: T = require_execution("call").ask(Plan(label, [request], lambda results: results[0]))
     return result
 

@@ -296,6 +296,9 @@ ENGINES: dict[str, EngineEntry] = {
     ),
 }
 
+LOADER = "backends.loading:load"
+"""What makes a model of a spec."""
+
 _TEXT = frozenset({"draw", "score", "next_token"})
 _REWARD = frozenset({"evaluate"})
 
@@ -372,6 +375,12 @@ def engine_class(name: str) -> Any:
         return target
     module, attribute = target.split(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def load_model(spec: str, **options: Any) -> Any:
+    """A model or reward as `backends.load` gives it; the room is imported now."""
+    module, attribute = LOADER.split(":")
+    return getattr(importlib.import_module(module), attribute)(spec, **options)
 
 
 def build_engine(text: str) -> Any:
