@@ -123,3 +123,11 @@ def test_two_moved_particles_are_unbiased(name, kernel, threshold):
 def test_continuations_kept_or_not_change_nothing(kernel):
     for name in ("rounds", "guided"):
         check_replay_invariance(smc(6, ess_threshold=0.9, rejuvenate=kernel), CASES[name][0], seed=1)
+
+
+def test_moved_particles_pass_the_same_barriers():
+    """A checkpoint's barrier lies behind a particle that was moved there; others lie right before a choice."""
+    program = CASES["guided"][0]
+    for engine in (smc(6, ess_threshold=1), smc(6, ess_threshold=1, rejuvenate=prior)):
+        for trace in program.run(engine=engine, seed=0).traces:
+            assert sum(node.kind == "barrier" for node in trace.nodes) == 4
