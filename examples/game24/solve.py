@@ -8,9 +8,13 @@ distribution weighted by the reward of the finished solution; the rewards on the
 
 from pathlib import Path
 
+import torch
+
 from backends import load
 from inference import smc
 from ppl import heuristic, model, sample, score
+
+torch.set_num_threads(1)  # the model is tiny: a second thread only waits for the first
 
 HERE = Path(__file__).parent
 lm = load(f"hf:{HERE / 'model'}")
