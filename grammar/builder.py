@@ -6,7 +6,6 @@ of a better message, and what only the text shows (escapes, indentation, sizes o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 from grammar import syntax as s
 from grammar.diagnostics import MAX_DIAGNOSTICS, Diagnostic, Source, diagnostic
 from grammar.syntax import Identifier, Node, Span
+from grammar.text import Piece, raw_content, unescape, unindent
 from grammar.tokens import Token
 
 NodeType = TypeVar("NodeType", bound=Node)
@@ -21,13 +21,6 @@ NodeType = TypeVar("NodeType", bound=Node)
 MAX_INT_BITS = 4096
 ROLES = ("system", "user", "assistant", "tool", "prefill")
 VERSION = 1
-
-ESCAPE = re.compile(r"\\(?:u\{([0-9A-Fa-f]{1,6})\}|(.)|\Z)", re.DOTALL)
-ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "$": "$"}
-LATEX = re.compile(
-    r"\\(?:n(?:abla|eq?|eg|u|ot|otin|mid|earrow)|r(?:angle|floor|ceil|ho|ight|ightarrow|m)"
-    r"|t(?:ext\w*|imes|au|heta|an|anh|o|op|frac|ilde|riangle\w*|herefore))(?![A-Za-z])"
-)
 
 
 class Builder:
@@ -359,51 +352,25 @@ class Builder:
     # -------------------------------------------------------------------------------------------------- text
 
     def raw_text(self, token: Token) -> s.Text:
-        width = 3 if token.startswith('r"""') else 1
-        content: list[Any] = [token[1 + width : -width]]
-        if width == 3:
-            content = unindent([(content[0].replace("\r\n", "\n"), 0)])
-            content = ["".join(text for text, _ in content)]
-        return s.Text(over(token, token), tuple(part for part in content if part))
+        content = raw_content(token)
+        return s.Text(over(token, token), (content,) if content else ())
 
     def text(self, quote: Token, *parts: Any) -> s.Text:
-        pieces: list[Any] = []
-        for part in parts[:-1]:
-            if isinstance(part, Node):
-                pieces.append(part)
-            elif part.type == "CHARS":
-                pieces.append((str(part), part.start))
+        pieces = [part if isinstance(part, Node) else Piece(part, part.start) for part in parts[:-1] if is_content(part)]
         if quote == '"""':
             pieces = unindent(pieces)
         merged: list[Any] = []
         for piece in pieces:
-            value = piece if isinstance(piece, Node) else self.unescape(*piece, warn=quote == '"')
+            value = piece if isinstance(piece, Node) else unescape(piece, self.escape_fault, warn=quote == '"')
             if isinstance(value, str) and merged and isinstance(merged[-1], str):
                 merged[-1] += value
             elif value != "":
                 merged.append(value)
         return s.Text(over(quote, parts[-1]), tuple(merged))
 
-    def unescape(self, raw: str, offset: int, *, warn: bool) -> str:
-        """Replace escapes; `raw` stands at `offset` of the file."""
-        if "\\" not in raw:
-            return raw
-        if warn:
-            for word in LATEX.finditer(raw):
-                if not (word.start() and raw[word.start() - 1] == "\\"):
-                    span = self.source.span(offset + word.start(), offset + word.end())
-                    self.report("W001", span, escape=word[0][:2], word=word[0])
-
-        def replace(match: re.Match[str]) -> str:
-            code, letter = match.groups()
-            if code and int(code, 16) <= 0x10FFFF and not 0xD800 <= int(code, 16) <= 0xDFFF:
-                return chr(int(code, 16))
-            if letter in ESCAPES:
-                return ESCAPES[letter]
-            self.report("E024", self.source.span(offset + match.start(), offset + match.end()), escape=match[0])
-            return ""
-
-        return ESCAPE.sub(replace, raw)
+    def escape_fault(self, code: str, start: int, end: int) -> None:
+        word = self.source.text[start:end]
+        self.report(code, self.source.span(start, end), escape=word[:2] if code == "W001" else word, word=word)
 
     def fixed(self, text: s.Text, place: str) -> s.Text:
         """`text`, which must not have holes here."""
@@ -414,51 +381,9 @@ class Builder:
         return text
 
 
-def unindent(pieces: Iterable[Any]) -> list[Any]:
-    """The content of a text block: (text, offset) pairs and holes, without the first line break, the break before the
-    closing quotes and the common indentation of its lines. Line ends become a line feed."""
-    lines: list[list[Any]] = [[]]
-    for piece in pieces:
-        if isinstance(piece, Node):
-            lines[-1].append(piece)
-            continue
-        text, offset = piece
-        for number, part in enumerate(text.split("\n")):
-            if number:
-                lines.append([])
-            lines[-1].append((part.removesuffix("\r") if "\r" in part else part, offset))
-            offset += len(part) + 1
-    first, rest = lines[0], lines[1:]
-    if not rest:
-        return first
-    closing = rest[-1]
-    measured = [line for line in rest if not blank(line)] + ([closing] if blank(closing) else [])
-    width = min((len(leading(line)) for line in measured), default=0)
-    kept = [] if blank(first) else [first]
-    kept += [cut(line, width) for line in (rest[:-1] if blank(closing) else rest)]
-    joined: list[Any] = []
-    for number, line in enumerate(kept):
-        joined += [("\n", 0)] if number else []
-        joined += line
-    return joined
-
-
-def blank(line: list[Any]) -> bool:
-    return all(not isinstance(piece, Node) and not piece[0].strip(" \t") for piece in line)
-
-
-def leading(line: list[Any]) -> str:
-    """The blanks that a line starts with."""
-    text = line[0][0] if line and not isinstance(line[0], Node) else ""
-    return text[: len(text) - len(text.lstrip(" \t"))]
-
-
-def cut(line: list[Any], width: int) -> list[Any]:
-    if not width or not line or isinstance(line[0], Node):
-        return line
-    text, offset = line[0]
-    width = min(width, len(leading(line)))
-    return [(text[width:], offset + width), *line[1:]]
+def is_content(part: Any) -> bool:
+    """Whether a part of a string is text or the expression of a hole."""
+    return isinstance(part, Node) or part.type == "CHARS"
 
 
 def identifier(token: Token) -> Identifier:

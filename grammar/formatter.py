@@ -14,9 +14,10 @@ from typing import TypeVar
 from grammar import syntax as s
 from grammar.diagnostics import ScaleError
 from grammar.layout import HARD, LINE, SOFT, Doc, Group, IfBroken, Nest, Suffix, layout, must_break
-from grammar.lexer import CLOSERS, tokenize
+from grammar.lexer import tokenize
 from grammar.parser import Parsed, read
 from grammar.tokens import Token
+from grammar.vocabulary import CLOSERS
 
 WIDTH = 100
 

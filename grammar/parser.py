@@ -16,10 +16,12 @@ from lark.parse_tree_builder import ParseTreeBuilder
 
 from grammar.builder import Builder
 from grammar.diagnostics import Diagnostic, ScaleError, Source, diagnostic
-from grammar.lexer import CLOSERS, tokenize
-from grammar.mistakes import DECLARATION_KEYWORDS, explain_mistake
+from grammar.lexer import tokenize
+from grammar.mistakes import explain_mistake
+from grammar.place import DECLARATION_KEYWORDS
 from grammar.syntax import MAX_DEPTH, Expr, Module, Node, Span, children
 from grammar.tokens import Token, grammar
+from grammar.vocabulary import CLOSERS
 
 MAX_MISTAKES = 20
 """After so many the rest of a file is not parsed."""
@@ -70,8 +72,8 @@ def parse_expression(text: str, path: str = "<expression>") -> Expr:
     if value is not None:
         run.too_deep(value)
     elif not run.lexed.tokens:
-        place = dict(expected="an expression", before="the start", found="the end of the text", mend="write a value")
-        run.mistakes.append(diagnostic("E029", run.source, run.source.span(0, 0), **place))
+        message = "expected an expression, found nothing"
+        run.mistakes.append(diagnostic("E029", run.source, run.source.span(0, 0), message=message, hint="write a value"))
     errors = [d for d in run.diagnostics() if d.is_error]
     if errors:
         raise ScaleError(errors)

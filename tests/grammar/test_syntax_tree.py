@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -239,7 +240,7 @@ def test_children_stand_inside_their_parent_and_apart(path: Path) -> None:
     for node in walk(parse(path.read_text(encoding="utf-8"))):
         spans = sorted(child.span for child in children(node))
         assert all(node.span.start <= span.start < span.end <= node.span.end for span in spans)
-        assert all(a.end <= b.start for a, b in zip(spans, spans[1:]))
+        assert all(a.end <= b.start for a, b in itertools.pairwise(spans))
 
 
 def test_spans_count_code_points_tabs_and_skip_the_byte_order_mark() -> None:
