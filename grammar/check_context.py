@@ -24,6 +24,9 @@ SHOWN = 32
 MAX_REPORTS = 100
 """A file with more mistakes than these is not checked any further."""
 
+MAX_WORD, MAX_HINT = 160, 400
+"""The longest word and hint of a message, in characters."""
+
 MAX_COMPARED = 64
 """So many names at most, the nearest in length, are compared with a misspelt one."""
 
@@ -97,7 +100,8 @@ class Checker:
     ) -> None:
         """Add a diagnostic, with the hint of the table unless another is given."""
         span = at.span if isinstance(at, s.Node) else at
-        found = diagnostic(code, self.source, span, hint=hint, notes=notes, **words)
+        words = {name: plain(str(word)) for name, word in words.items()}
+        found = diagnostic(code, self.source, span, hint=hint and plain(hint, MAX_HINT), notes=notes, **words)
         self._reports[found.severity] += 1
         if self._reports[found.severity] <= MAX_REPORTS:
             self.module.diagnostics.append(found)
@@ -230,6 +234,12 @@ def _values(kind: DistOf) -> str:
     if all(isinstance(option, Literal) or option == STR for option in options(kind.value)):
         return "texts, not a text"
     return f"{show(kind.value)}, not a value"
+
+
+def plain(text: str, longest: int = MAX_WORD) -> str:
+    """The text shortened, and without characters that would drive the reader's terminal."""
+    shown = "".join(c if c.isprintable() else "\ufffd" for c in text[: longest + 1])
+    return shown if len(shown) <= longest else shown[: longest - 3] + "..."
 
 
 def closest(found: str, known: Iterable[str]) -> str | None:

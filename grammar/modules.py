@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from grammar import syntax as s
+from grammar.check_context import plain
 from grammar.checker import check_module
 from grammar.diagnostics import Diagnostic, Source, diagnostic
 from grammar.parser import Parsed, read
@@ -40,6 +41,7 @@ class _File:
         return (d for d in self.parsed.module.declarations if isinstance(d, s.Import))
 
     def report(self, code: str, decl: s.Import, hint: str | None = None, **words: Any) -> None:
+        words = {name: plain(word) for name, word in words.items()}
         self.found.append(diagnostic(code, self.parsed.source, decl.path.span, hint=hint, **words))
 
 

@@ -277,7 +277,7 @@ def join(a: Type, b: Type) -> Type | None:
     """The type of a value that is an `a` or a `b` where no other type is asked for: the wider of the two, an optional
     with `none`, a union of texts. None if they have nothing in common."""
     if UNKNOWN in (a, b):
-        return b if a == UNKNOWN else a
+        return UNKNOWN if NEVER in (a, b) else b if a == UNKNOWN else a
     if assignable(a, b):
         return b
     if assignable(b, a):
