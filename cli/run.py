@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -49,7 +50,8 @@ def execute(request: Request) -> None:
             result.engine_source = "--engine"
     if request.out is not None:
         _save(results, request.out)
-    _show(results, request.as_json, from_file, problems)
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # they stand in the result itself
+        _show(results, request.as_json, from_file, problems)
 
 
 def _engine(text: str | None) -> Any:

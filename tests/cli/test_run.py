@@ -1,0 +1,140 @@
+"""`scale run` as it is typed: results, files, and one message for each mistake."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import app
+from ppl import Posterior
+from ppl.events import read_events
+
+PROGRAM = """
+from ppl import model, require, sample, score
+from ppl.dist import bernoulli
+
+@model
+def coins(n: int, label: str = "coin") -> str:
+    heads = sum(sample("flip", bernoulli(0.5)) for _ in range(n))
+    score(0.3 * heads)
+    return f"{label}:{heads}"
+"""
+TWO = PROGRAM + "\n\n@model\ndef broken(n: int) -> float:\n    return n / 0\n"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("coins.py").write_text(PROGRAM)
+    Path("two.py").write_text(TWO)
+    Path("data.jsonl").write_text('{"n": 1}\n{"n": 2, "label": "two"}\n')
+    Path("bad.jsonl").write_text('{"n": 1}\n{"n": \n')
+    Path("wrong.jsonl").write_text('{"n": 1}\n{"m": 3}\n')
+    return tmp_path
+
+
+def scale(*arguments):
+    return CliRunner().invoke(app, ["run", *arguments])
+
+
+def test_a_run_shows_the_posterior_and_who_chose_the_engine(folder):
+    done = scale("coins.py", "--input", "n=2", "--engine", "exact")
+    assert done.exit_code == 0
+    assert "coin:1" in done.output and "exact" in done.output and "--engine" in done.output
+
+
+def test_json_has_the_results_own_names(folder):
+    done = scale("coins.py:coins", "-i", "n=2", "-i", "label=x", "--engine", "exact", "--seed", "4", "--json")
+    data = json.loads(done.stdout)
+    assert set(data["values"]) == {"x:0", "x:1", "x:2"} and sum(data["weights"]) == pytest.approx(1)
+    assert (
+        data["seed"] == 4 and data["engine_source"] == "--engine" and "log_evidence" in data and "nodes" in data["cost"]
+    )
+
+
+def test_a_seed_repeats_the_run(folder):
+    runs = [
+        scale("coins.py", "-i", "n=5", "--engine", "smc(particles=20)", "--seed", "3", "--json").stdout
+        for _ in range(2)
+    ]
+    first, second = map(json.loads, runs)
+    assert first["values"] == second["values"] and first["log_weights"] == second["log_weights"]
+
+
+def test_a_file_of_problems_gives_a_line_each(folder):
+    done = scale("coins.py", "-i", "@data.jsonl", "--engine", "exact", "--json")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [max(line["values"]) for line in lines] == ["coin:1", "two:2"]
+
+
+def test_a_limit_is_kept_and_named(folder):
+    done = scale("coins.py", "-i", "n=3", "--engine", "importance(particles=50)", "--limit", "nodes=7", "--json")
+    data = json.loads(done.stdout)
+    assert data["stopped"] == "nodes" and data["cost"]["nodes"] == 7 and len(data["values"]) == 7
+
+
+def test_the_run_folder_keeps_results_and_events(folder):
+    assert scale("coins.py", "-i", "n=2", "--engine", "smc(particles=5)", "--out", "kept").exit_code == 0
+    assert len(Posterior.load("kept/result.json").values) == 5
+    assert [e.action for e in read_events("kept/events.jsonl")].count("finish") == 5
+
+
+def test_a_program_without_an_engine_gives_its_value(folder):
+    assert scale("coins.py", "-i", "n=0").output.strip() == "coin:0"
+
+
+MISTAKES = [
+    (("coin.py", "-i", "n=2"), "error: there is no file 'coin.py'. Did you mean 'coins.py'?"),
+    (("coins.txt", "-i", "n=2"), "error: there is no file 'coins.txt'. Did you mean 'coins.py'?"),
+    (("data.jsonl",), "error: data.jsonl: expected a .py"),
+    (("coins.py:coin", "-i", "n=2"), "error: coins.py has no program 'coin'. Did you mean 'coins'? It has coins."),
+    (("two.py", "-i", "n=2"), "error: two.py holds several programs: coins, broken. Name one, as in two.py:coins"),
+    (("coins.py",), "error: coins needs the input 'n' (a whole number). Write --input n=3"),
+    (("coins.py", "-i", "m=2"), "error: coins has no input 'm'. Its inputs: n, label."),
+    (("coins.py", "-i", "n=2", "-i", "lable=x"), "error: coins has no input 'lable'. Did you mean 'label'? Its inputs: n, label."),
+    (("coins.py", "-i", "n=two"), "error: input 'n' expects a whole number, found 'two'. Write --input n=3"),
+    (("coins.py", "-i", "n=2.5"), "error: input 'n' expects a whole number, found '2.5'. Write --input n=3"),
+    (("coins.py", "-i", "n"), "error: --input 'n': write name=value, or @FILE.jsonl"),
+    (("coins.py", "-i", "@nothing.jsonl"), "error: there is no file 'nothing.jsonl' to read inputs from"),
+    (("coins.py", "-i", "@bad.jsonl"), "error: bad.jsonl:2: not JSON: "),
+    (("coins.py", "-i", "@wrong.jsonl"), "error: wrong.jsonl:2: coins has no input 'm'."),
+    (("coins.py", "-i", "n=2", "--engine", "scm(particles=3)"), "error: --engine: there is no engine 'scm'. Did you mean 'smc'?"),
+    (("coins.py", "-i", "n=2", "--engine", "smc(particle=3)"), "error: --engine: smc has no option 'particle'. Did you mean 'particles'?"),
+    (("coins.py", "-i", "n=2", "--engine", "smc(particles=0)"), "error: --engine: smc(particles=0): expected at least 1."),
+    (("coins.py", "-i", "n=2", "--engine", "smc("), "error: --engine: cannot read the engine 'smc('. Write it as in \"smc(particles=64)\"."),
+    (("coins.py", "-i", "n=2", "--limit", "token=3"), "error: --limit 'token=3': there is no bound 'token'. Did you mean 'tokens'?"),
+    (("coins.py", "-i", "n=2", "--limit", "tokens=few"), "error: --limit 'tokens=few': expected a number, as in tokens=1000"),
+    (("coins.py", "-i", "n=2", "--model", "lm=smollm2"), "error: --model rebinds the models of a .scale file"),
+    (("two.py:broken", "-i", "n=2"), "two.py:14: ZeroDivisionError: division by zero"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments, message", MISTAKES, ids=[" ".join(m[0]) for m in MISTAKES])
+def test_a_mistake_is_one_message_and_exit_code_one(folder, arguments, message):
+    done = scale(*arguments)
+    assert done.exit_code == 1
+    said = done.stderr.strip()
+    assert said.startswith(message), said
+    assert "\n" not in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize("spec, message", [
+    ("hf:/no/such/folder", "the model '/no/such/folder' cannot be had here: there is no such folder"),
+    ("smolm2", "there is no model 'smolm2'. Did you mean 'smollm2'?"),
+])  # fmt: skip
+def test_a_model_that_cannot_be_had_is_one_message(folder, spec, message):
+    Path("lm.py").write_text(
+        f"from backends import load\nfrom ppl import model\n\nlm = load({spec!r})\n\n@model\ndef f():\n    return 1\n"
+    )
+    done = scale("lm.py")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("lm.py:4: error: " + message), done.stderr
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys; sys.argv = ['scale', '--help']\ntry:\n    from cli.main import main; main()\nexcept SystemExit: pass\n"
+    code += "heavy = {'torch', 'transformers', 'pyro', 'pandas', 'scipy', 'numpy'} & set(sys.modules)\nassert not heavy, heavy"
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
