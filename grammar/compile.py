@@ -165,7 +165,8 @@ class Compiler:
     def direct(self, expr: s.Expr) -> Ev:
         """The closure of an expression that is not busy; constants are computed now."""
         ev = self._converted(expr, self._direct(expr))
-        if isinstance(expr, _FOLDED) and self.linker.is_constant(self.checked, expr):
+        foldable = isinstance(expr, _FOLDED) or expr in self.checked.conversions
+        if foldable and self.linker.is_constant(self.checked, expr):
             with suppress(Exception):  # a constant fault is a fault of the run, at its place
                 return constant(ev([1_000_000]))
         return ev

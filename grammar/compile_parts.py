@@ -9,6 +9,7 @@ from grammar import evaluate_calls, instructions
 from grammar import syntax as s
 from grammar.builtins import Builtin
 from grammar.evaluate import Ev, at_place, constant, slot
+from grammar.machine import Step
 from grammar.primitives import span
 from grammar.symbols import FunctionSymbol, ResolvedCall
 from grammar.types import DictOf
@@ -101,16 +102,26 @@ def _into(k: Compiler, expr: s.Expr, target: int) -> None:
 
 
 def _sample(k: Compiler, expr: s.Sample, target: int) -> None:
-    name = k.site
+    name = str(k.site)
     exprs = [expr.distribution] if expr.proposal is None else [expr.distribution, expr.proposal]
-    places = []
-    for each, ev in zip(exprs, operands(k, exprs), strict=True):
-        place = k.fresh()
-        _keep(k, each, place, ev)
-        places.append(place)
-    dist, proposal = places[0], places[1] if len(places) > 1 else None
-    here = k.here()
-    k.emit(lambda then: instructions.draw(name, dist, proposal, target, here, then), expr)
+    evs = operands(k, exprs)
+    made = [i for i, each in enumerate(exprs) if not (isinstance(each, s.Name) or k.linker.is_constant(k.checked, each))]
+    places = {i: k.fresh() for i in made}
+    for i in made[:-1]:
+        _keep(k, exprs[i], places[i], evs[i])
+    dist, *rest = [slot(places[i]) if i in places else ev for i, ev in enumerate(evs)]
+    proposal = rest[0] if rest else None
+    if not made:
+        here = k.here()
+        k.emit(lambda then: instructions.draw(name, dist, proposal, target, here, then), expr)
+        return
+    last, after = made[-1], k.here() + 1
+
+    def prepared(then: int) -> Step:
+        return instructions.prepare(places[last], evs[last], instructions.draw(name, dist, proposal, target, after, then + 1))
+
+    k.emit(prepared, expr)
+    k.emit(lambda then: instructions.draw(name, dist, proposal, target, after, then), expr)
 
 
 # -------------------------------------------------------------------------------------------------- branches

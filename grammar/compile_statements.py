@@ -66,7 +66,7 @@ def _augmented(k: Compiler, statement: s.Assign, local: Local, value: Ev) -> Ev:
     """`x op= value`, with the conversion that the new value of x may need."""
     assert statement.op is not None
     kinds = _kind_before(local.type, k.checked.types[statement.value]), k.checked.types[statement.value]
-    ev = evaluate_operators.combine(k, statement, statement.op, slot(k.slots[local]), value, kinds, False)
+    ev = evaluate_operators.combine(k, statement, statement.op, slot(k.slots[local]), value, kinds, statement.value)
     wanted = k.checked.conversions.get(statement.target)
     return ev if wanted is None else evaluate_operators.converted(k, statement, ev, wanted)
 

@@ -45,7 +45,7 @@ def holds(value: Any, kind: Type, shape_of: ShapeOf) -> bool:
         case Union():
             return any(holds(value, option, shape_of) for option in kind.options)
         case RecordType():
-            return isinstance(value, Record) and value._shape is shape_of(kind)
+            return isinstance(value, Record) and value._shape == shape_of(kind)
         case Literal(text):
             return isinstance(value, str) and value == text
         case ListOf(item):
@@ -136,7 +136,7 @@ class Border:
 
     def _record(self, value: Any, kind: RecordType) -> Any:
         shape = self.shape_of(kind)
-        if isinstance(value, Record) and value._shape is shape:
+        if isinstance(value, Record) and value._shape == shape:
             return value
         if not isinstance(value, Mapping) or set(value) != set(kind.fields):
             fields = ", ".join(f"{f.name}: {show(f.type)}" for f in kind.fields.values())

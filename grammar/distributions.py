@@ -48,8 +48,15 @@ class Dist(Value):
     def __init__(self, family: str, args: tuple[Any, ...], options: tuple[tuple[str, Any], ...] = ()) -> None:
         self.family, self.args, self.options = family, args, options
         self._built: families.Distribution | None = None
-        self._weight, self._depth = measure_all(args)
         self._hash = id(self)
+
+    @property
+    def _weight(self) -> int:  # type: ignore[override]
+        return measure_all(self.args)[0]
+
+    @property
+    def _depth(self) -> int:  # type: ignore[override]
+        return measure_all(self.args)[1]
 
     @property
     def built(self) -> families.Distribution:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from grammar import syntax as s
 from grammar.chats import Chat
-from grammar.faults import Exhausted, Fault, located
+from grammar.diagnostics import Source
+from grammar.faults import Exhausted, Fault, Fuel, RunFault, located
 from grammar.grammars import Pattern
 from grammar.primitives import checked_list, checked_text, show
 from grammar.symbols import ConstSymbol, ExternSymbol, FunctionSymbol, Local, ModelSymbol, Symbol
-from grammar.types import CHAT, STR, DictOf, RecordType, TupleOf, assignable
+from grammar.types import CHAT, STR, DictOf, RecordType, TupleOf, Type, assignable
 from grammar.values import Dict, Record
 from grammar.vectors import List
 
@@ -35,6 +36,16 @@ def constant(value: Any) -> Ev:
 
 def slot(index: int) -> Ev:
     return itemgetter(index)
+
+
+class Place(NamedTuple):
+    """Where an expression stands, for what may go wrong in it."""
+
+    source: Source
+    span: s.Span
+
+    def fault(self, code: str, **words: Any) -> RunFault:
+        return located(Fault(code, **words), self.source, self.span)
 
 
 def at_place(k: Compiler, expr: s.Node, run: Ev) -> Ev:
@@ -211,10 +222,10 @@ def pattern(k: Compiler, expr: s.Regex, parts: Sequence[Ev]) -> Ev:
 # ------------------------------------------------------------------------------------------------------ sums
 
 
-def joined(k: Compiler, left: Ev, right: Ev, kind: Any, other: Any) -> Ev:
-    """`+` of texts, lists, dicts and chats; `kind` is the type of the left side, `other` of the right."""
+def joined(k: Compiler, place: s.Node, left: Ev, right: Ev, kinds: tuple[Type, Type], written: s.Expr) -> Ev:
+    """`+` of texts, lists, dicts and chats; `written` is the right side's expression."""
     fuel = k.fuel
-    if assignable(kind, STR):
+    if assignable(kinds[0], STR):
 
         def concatenate(slots: Frame) -> str:
             whole: str = left(slots) + right(slots)
@@ -222,12 +233,14 @@ def joined(k: Compiler, left: Ev, right: Ev, kind: Any, other: Any) -> Ev:
             return whole if len(whole) <= fuel.max_text else checked_text(whole, fuel)
 
         return concatenate
-    if kind == CHAT:
-        if other == CHAT:
-            return lambda slots: left(slots).plus_chat(right(slots))
+    if kinds[0] == CHAT:
+        if kinds[1] == CHAT:
+            return at_place(k, place, lambda slots: left(slots).plus_chat(right(slots)))
         return lambda slots: left(slots).plus_text(right(slots), fuel)
-    if isinstance(kind, DictOf):
+    if isinstance(kinds[0], DictOf):
         return lambda slots: k.linker.checked_dict(left(slots).plus(right(slots)))
+    if isinstance(written, s.ListExpr) and len(written.items) == 1 and not k.busy(written):
+        return _appended(left, k.direct(written.items[0]), fuel)
 
     def extend(slots: Frame) -> List:
         added = right(slots)
@@ -235,3 +248,14 @@ def joined(k: Compiler, left: Ev, right: Ev, kind: Any, other: Any) -> Ev:
         return checked_list(left(slots).plus(added), fuel)
 
     return extend
+
+
+def _appended(left: Ev, item: Ev, fuel: Fuel) -> Ev:
+    """`xs + [x]`, the way lists grow."""
+
+    def append(slots: Frame) -> List:
+        grown: List = left(slots).append(item(slots))
+        checked = len(grown) <= fuel.max_list and grown._depth == 1
+        return grown if checked else checked_list(grown, fuel)
+
+    return append

@@ -66,7 +66,7 @@ def _guarded(k: Compiler, expr: s.Call, run: Ev) -> Ev:
         except Fault as fault:
             raise located(fault, source, span) from None
         except PPLError as error:
-            raise located_error(error, source, span) from error
+            raise located_error(error, source, span) from None
 
     return guarded
 

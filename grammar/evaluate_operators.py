@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from grammar import syntax as s
 from grammar.crossing import holds
-from grammar.evaluate import FUEL, Ev, Frame, at_place, joined
-from grammar.faults import BIG, Fault
+from grammar.evaluate import FUEL, Ev, Frame, Place, joined
+from grammar.faults import BIG
 from grammar.types import FLOAT, INT, NUMBERS, PROB, DictOf, ListOf, RecordType, TupleOf, Type, options
 from grammar.vectors import measure
 
@@ -24,80 +24,84 @@ if TYPE_CHECKING:
 def binary(k: Compiler, expr: s.Binary, parts: Sequence[Ev]) -> Ev:
     left, right = parts
     kinds = k.checked.types[expr.left], k.checked.types[expr.right]
-    return combine(k, expr, expr.op, left, right, kinds, isinstance(expr.right, s.IntLiteral))
+    return combine(k, expr, expr.op, left, right, kinds, expr.right)
 
 
-def combine(k: Compiler, place: s.Node, op: str, left: Ev, right: Ev, kinds: tuple[Type, Type], literal: bool) -> Ev:
-    """`left op right`; also for `x op= right`. `literal` says that the right side is an integer as written."""
+def combine(
+    k: Compiler, place: s.Node, op: str, left: Ev, right: Ev, kinds: tuple[Type, Type], written: s.Expr
+) -> Ev:
+    """`left op right`; also for `x op= right`. `written` is the right side's expression."""
     if kinds[0] not in NUMBERS:
-        return at_place(k, place, joined(k, left, right, *kinds))
+        return joined(k, place, left, right, kinds, written)
     whole = kinds == (INT, INT)
+    at = Place(k.source, place.span)
     if op == "**":
-        return at_place(k, place, _int_power(left, right) if whole and literal else _float_power(left, right))
+        literal = isinstance(written, s.IntLiteral)
+        return _int_power(left, right, at) if whole and literal else _float_power(left, right, at)
     if op in ("+", "-", "*"):
         apply = {"+": operator.add, "-": operator.sub, "*": operator.mul}[op]
-        return at_place(k, place, _int(apply, left, right)) if whole else _float(apply, left, right, k, place)
+        return _int(apply, left, right, at) if whole else _float(apply, left, right, at)
     apply = {"/": operator.truediv, "//": operator.floordiv, "%": operator.mod}[op]
-    return at_place(k, place, _division(apply, left, right))
+    return _division(apply, left, right, at)
 
 
-def _int(apply: Callable[[Any, Any], Any], left: Ev, right: Ev) -> Ev:
+def _int(apply: Callable[[Any, Any], Any], left: Ev, right: Ev, at: Place) -> Ev:
     def compute(slots: Frame) -> int:
         value: int = apply(left(slots), right(slots))
         if -BIG < value < BIG:
             return value
-        raise Fault("E554", what="this integer")
+        raise at.fault("E554", what="this integer")
 
     return compute
 
 
-def _float(apply: Callable[[Any, Any], Any], left: Ev, right: Ev, k: Compiler, place: s.Node) -> Ev:
+def _float(apply: Callable[[Any, Any], Any], left: Ev, right: Ev, at: Place) -> Ev:
     def compute(slots: Frame) -> float:
         try:
             return float(apply(left(slots), right(slots)))
         except OverflowError:  # an integer too large for a float
-            raise Fault("E554", what="this number") from None
+            raise at.fault("E554", what="this number") from None
 
-    return at_place(k, place, compute)
+    return compute
 
 
-def _division(apply: Callable[[Any, Any], Any], left: Ev, right: Ev) -> Ev:
+def _division(apply: Callable[[Any, Any], Any], left: Ev, right: Ev, at: Place) -> Ev:
     def compute(slots: Frame) -> Any:
         try:
             return apply(left(slots), right(slots))
         except ZeroDivisionError:
-            raise Fault("E552") from None
+            raise at.fault("E552") from None
         except OverflowError:
-            raise Fault("E554", what="this quotient") from None
+            raise at.fault("E554", what="this quotient") from None
 
     return compute
 
 
-def _int_power(left: Ev, right: Ev) -> Ev:
+def _int_power(left: Ev, right: Ev, at: Place) -> Ev:
     def compute(slots: Frame) -> int:
         base, exponent = left(slots), right(slots)
+        if base in (0, 1, -1):
+            return int(base ** (exponent if exponent < 2 else 2 + exponent % 2))
         if base.bit_length() * exponent <= 8192:
             value: int = base**exponent
             if -BIG < value < BIG:
                 return value
-        elif base in (0, 1, -1):
-            return int(base ** (exponent % 2 or 2))
-        raise Fault("E554", what="this integer")
+        raise at.fault("E554", what="this integer")
 
     return compute
 
 
-def _float_power(left: Ev, right: Ev) -> Ev:
+def _float_power(left: Ev, right: Ev, at: Place) -> Ev:
     def compute(slots: Frame) -> float:
         try:
             value: Any = float(left(slots)) ** float(right(slots))
         except ZeroDivisionError:
-            raise Fault("E552") from None
+            raise at.fault("E552") from None
         except OverflowError:
-            raise Fault("E554", what="this power") from None
+            raise at.fault("E554", what="this power") from None
         if isinstance(value, complex):
             problem = "a negative number has no power with a fraction"
-            raise Fault("E557", problem=problem, mend="take the power of a number that is not negative")
+            raise at.fault("E557", problem=problem, mend="take the power of a number that is not negative")
         return float(value)
 
     return compute
@@ -159,15 +163,15 @@ def is_type(k: Compiler, expr: s.IsType, parts: Sequence[Ev]) -> Ev:
 def converted(k: Compiler, expr: s.Node, run: Ev, target: Type) -> Ev:
     """The value as a float, or checked to be a probability."""
     assert target in (FLOAT, PROB)
-    checked = target == PROB
+    checked, at = target == PROB, Place(k.source, expr.span)
 
     def convert(slots: Frame) -> float:
         try:
             value = float(run(slots))
         except OverflowError:
-            raise Fault("E554", what="this number") from None
+            raise at.fault("E554", what="this number") from None
         if checked and not 0.0 <= value <= 1.0:
-            raise Fault("E553", value=repr(value))
+            raise at.fault("E553", value=repr(value))
         return value
 
-    return at_place(k, expr, convert)
+    return convert

@@ -126,18 +126,36 @@ def give_back(ev: Ev) -> Step:
 # -------------------------------------------------------------------------------------------------- effects
 
 
-def draw(name: str, dist: int, proposal: int | None, target: int, here: int, then: int) -> Step:
-    """`sample`: the distribution and the proposal stand in slots, so that a restart does not make them again."""
+def draw(name: str, dist: Ev, proposal: Ev | None, target: int, here: int, then: int) -> Step:
+    """`sample`. The distribution and the proposal are read from slots: a restart does not make them again."""
+
+    sites: dict[str, str] = {}  # the site's name by call path
+
+    def step(m: Machine) -> int:
+        slots, execution = m.slots, m.execution
+        site = sites.get(m.path)
+        if site is None:
+            site = sites[m.path] = m.path + name
+        p: Dist = dist(slots)
+        q: Dist | None = None if proposal is None else proposal(slots)
+        if m.saves:
+            execution.state = (m.code, here, tuple(slots), m.path, m.depth, m.stack)
+        value = execution.sample(site, p.built, None if q is None else q.built)
+        if not m.saves:
+            m.refresh()
+        slots[target] = _drawn(value) if value.__class__ is list else value
+        return then
+
+    return step
+
+
+def prepare(target: int, ev: Ev, go_on: Step) -> Step:
+    """Put a value into a slot and take the next step along."""
 
     def step(m: Machine) -> int:
         slots = m.slots
-        p: Dist = slots[dist]
-        q: Dist | None = None if proposal is None else slots[proposal]
-        m.save(here)
-        value = m.execution.sample(m.path + name, p.built, None if q is None else q.built)
-        m.resumed()
-        slots[target] = _drawn(value) if value.__class__ is list else value
-        return then
+        slots[target] = ev(slots)
+        return go_on(m)
 
     return step
 
@@ -202,9 +220,11 @@ def computed(closure: Ev) -> Ev:
 
 def checkpoint(then: int) -> Step:
     def step(m: Machine) -> int:
-        m.save(then)
+        if m.saves:
+            m.execution.state = (m.code, then, tuple(m.slots), m.path, m.depth, m.stack)
         m.execution.checkpoint()
-        m.resumed()
+        if not m.saves:
+            m.refresh()
         return then
 
     return step

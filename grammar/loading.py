@@ -181,6 +181,12 @@ def scripted(rule: Callable[[str], str] | str) -> Any:
     return importlib.import_module(room).Scripted(rule)
 
 
+def judged_by(model: Any) -> Any:
+    """A reward that asks this language model."""
+    room = registry.MODELS["reward:judge"].target.partition(":")[0]
+    return importlib.import_module(room).JudgeReward(model)
+
+
 def _beside(folder: Path, written: str) -> str:
     """A relative path that leads somewhere from the file's folder, as an absolute one; anything else as it is."""
     file, colon, rest = written.partition(":")

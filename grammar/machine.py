@@ -36,20 +36,30 @@ OUT_OF_STEPS = "max_steps: the run takes more steps than its limit"
 
 
 class Code:
-    """A compiled function. `number` is its place among all of a program's, `prefix` what it adds to the call path.
+    """A compiled function. `number` is its place among all of a program's.
 
-    spans[i] is the source of step i; `blank` fills a new frame behind the arguments.
+    spans[i] is the source of step i; `blank` fills a new frame behind the arguments; `in_path` says that it stands in
+    the call path, as lambdas do not.
     """
 
-    __slots__ = ("blank", "captures", "name", "number", "params", "prefix", "source", "spans", "steps")
+    __slots__ = ("_paths", "blank", "captures", "in_path", "name", "number", "params", "source", "spans", "steps")
 
     def __init__(self, name: str, number: int, source: Source, params: int, *, in_path: bool) -> None:
-        self.name, self.number, self.source, self.params = name, number, source, params
-        self.prefix = f"{name}/" if in_path else ""
+        self.name, self.number, self.source, self.params, self.in_path = name, number, source, params, in_path
+        self._paths: dict[str, str] = {}
         self.steps: list[Step] = []
         self.spans: list[Span] = []
         self.blank: tuple[None, ...] = ()
         self.captures = 0
+
+    def path_from(self, caller: str) -> str:
+        """The call path in this function, called at path `caller`: its name is added, or the path cut back to it where
+        it recurs, so that the sites of a recursive function have one name however deep it is."""
+        path = self._paths.get(caller)
+        if path is None:
+            before, found, _ = f"/{caller}".partition(f"/{self.name}/")
+            path = self._paths[caller] = (before + found)[1:] if found else f"{caller}{self.name}/"
+        return path
 
     def place(self, step: int) -> str:
         return f"{self.source.path}:{self.spans[step].line}"
@@ -125,7 +135,7 @@ class Machine:
         except Fault as fault:
             raise located(fault, self.code.source, self.code.spans[step]) from None
         except PPLError as error:
-            raise located_error(error, self.code.source, self.code.spans[step]) from error
+            raise located_error(error, self.code.source, self.code.spans[step]) from None
         except Dead:
             self._tell_place(step)
             raise
@@ -152,8 +162,8 @@ class Machine:
         self.stack = (self.code, back, target, tuple(self.slots), self.path, self.stack)
         self.depth += 1
         self.code, self.steps, self.slots = code, code.steps, frame
-        if code.prefix:
-            self.path += code.prefix
+        if code.in_path:
+            self.path = code.path_from(self.path)
         return 0
 
     def leave(self, value: Any) -> int:
@@ -169,15 +179,9 @@ class Machine:
         slots[FUEL], slots[target] = fuel, value
         return back  # type: ignore[no-any-return]
 
-    def save(self, step: int) -> None:
-        """Leave the state with which a fork of the execution starts."""
-        if self.saves:
-            self.execution.state = (self.code, step, tuple(self.slots), self.path, self.depth, self.stack)
-
-    def resumed(self) -> None:
-        """After a stop: inside a Python program, another execution may have taken over the greenlet meanwhile."""
-        if not self.saves:
-            self.execution = execution_here()  # type: ignore[assignment]
+    def refresh(self) -> None:
+        """After a stop inside a Python program: another execution may have taken over the greenlet meanwhile."""
+        self.execution = execution_here()  # type: ignore[assignment]
 
 
 class _NoEffects:

@@ -93,6 +93,16 @@ class Shape:
         self.name, self.fields, self.origin = name, fields, origin
         self.index = {name: i for i, name in enumerate(fields)}
 
+    def __eq__(self, other: object) -> bool:
+        """The same declaration, perhaps of a file that was loaded twice."""
+        return self is other or (
+            isinstance(other, Shape)
+            and (self.name, self.fields, self.origin) == (other.name, other.fields, other.origin)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.fields))
+
     def __repr__(self) -> str:
         return f"<record type {self.name}>"
 
@@ -138,7 +148,7 @@ class Record(Value):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Record):
-            return self is other or (self._shape is other._shape and self._values == other._values)
+            return self is other or (self._shape == other._shape and self._values == other._values)
         if isinstance(other, Mapping):
             return len(self) == len(other) and all(name in other and self[name] == other[name] for name in self)
         return NotImplemented

@@ -136,7 +136,7 @@ class List(Value):
         blocks: Iterable[Any] = self._root
         for _ in range(self._levels):
             blocks = chain.from_iterable(blocks)
-        both: Iterator[Any] = chain(blocks, self._tail)
+        both: chain[Any] = chain(blocks, self._tail)
         return both
 
     def __getitem__(self, index: Any) -> Any:
