@@ -14,8 +14,21 @@ import resource
 import time
 from collections.abc import Callable
 
-from inference import importance, smc
-from ppl import Done, model, sample, score, unfold
+from inference import (
+    ab_mcts,
+    astar,
+    beam,
+    dvts,
+    ets,
+    importance,
+    mcmc,
+    mcts,
+    particle_gibbs,
+    rebase,
+    smc,
+    stochastic_beam,
+)
+from ppl import Done, heuristic, model, sample, score, unfold
 from ppl.dist import bernoulli
 from ppl.streams import Streams
 
@@ -42,6 +55,42 @@ def unfolded(steps: int) -> int:
         return t + 1, total
 
     return unfold(step, (0, 0))
+
+
+@model
+def guided(steps: int) -> int:
+    total = 0
+    for _ in range(steps):
+        total += sample("x", COIN)
+        heuristic(-0.01 * total)
+    score(-0.01 * total)
+    return total
+
+
+SEARCHES = {
+    "beam": lambda n: beam(width=n, expand=2),
+    "dvts": lambda n: dvts(trees=n // 2, expand=2),
+    "rebase": lambda n: rebase(width=n),
+    "ets": lambda n: ets(width=n),
+    "stochastic_beam": lambda n: stochastic_beam(width=n),
+    "astar": lambda n: astar(expand=2, max_nodes=20 * n, children="draw"),
+    "mcts": lambda n: mcts(simulations=10 * n, expand=2, children="draw"),
+    "ab_mcts": lambda n: ab_mcts(nodes=10 * n),
+    "mcmc": lambda n: mcmc(samples=n),
+    "particle_gibbs": lambda n: particle_gibbs(particles=n, sweeps=2),
+}
+
+
+def searches(sizes: tuple[int, ...], steps: int) -> None:
+    """Milliseconds of CPU per node of every other engine, at two sizes: linear if the two agree."""
+    print(f"\n{'engine':>16} " + " ".join(f"{f'n={n}':>9}" for n in sizes) + f"   ms per node, {steps} steps deep")
+    for name, engine in SEARCHES.items():
+        row = []
+        for n in sizes:
+            nodes = guided.run(steps, engine=engine(n), seed=1).cost.nodes
+            seconds = min(cpu(lambda: guided.run(steps, engine=engine(n), seed=1)) for _ in range(2))
+            row.append(1e3 * seconds / nodes)
+        print(f"{name:>16} " + " ".join(f"{ms:>9.3f}" for ms in row))
 
 
 def floor(particles: int, steps: int) -> None:
@@ -105,6 +154,8 @@ def main() -> None:
             best = [min(b, cpu(w)) for b, w in zip(best, works, strict=True)]
         a, b, c, d, e = (1e6 * x / (n * t) for x in best)
         print(f"{n:>4} {t:>5} {a:>8.1f} {b:>11.1f} {c:>11.1f} {d:>10.1f} {e:>13.1f}")
+
+    searches((16, 64) if quick else (32, 128), 10)
 
 
 if __name__ == "__main__":
