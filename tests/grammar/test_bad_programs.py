@@ -48,9 +48,9 @@ def test_messages_name_the_place_and_the_mend(path: Path) -> None:
     assert code not in CODES or any(f"[{code}]" in message for message in messages)
 
 
-def test_every_code_of_the_checker_has_a_program() -> None:
+def test_every_code_that_a_check_can_give_has_a_program() -> None:
     shown = {path.stem.partition("_")[0] for path in PROGRAMS}
-    assert {code for code in CODES if not code.startswith(("E0", "W0")) and code != "E103"} <= shown
+    assert {code for code in CODES if not code.startswith("E5") or code == "E511"} <= shown
     assert len(PROGRAMS) >= 60
 
 
