@@ -1,7 +1,7 @@
 """torch and Pyro inside programs. Imported only when a program meets one of their distributions or sites.
 
-Pyro keeps one process-global handler stack, which breaks when suspended programs interleave: the stack of each
-execution is saved when it parks and put back when it goes on. A messenger at its bottom turns `pyro.sample`,
+Pyro keeps one process-global handler stack (and one of plates), which breaks when suspended programs interleave: the
+stacks of each execution are saved when it parks and put back when it goes on. A messenger at its bottom turns `pyro.sample`,
 `pyro.factor` and observed sites into sites of the execution.
 """
 
@@ -152,10 +152,13 @@ class _PyroSite(Distribution):
 
 def _forwarding_messenger() -> Any:
     from pyro.poutine.messenger import Messenger
+    from pyro.poutine.subsample_messenger import _Subsample
 
     class Forward(Messenger):  # type: ignore[misc]
         def _pyro_sample(self, message: Any) -> None:
-            if message["done"]:
+            fn = message["fn"]
+            whole = isinstance(fn, _Subsample) and (fn.subsample_size is None or fn.subsample_size >= fn.size)
+            if message["done"] or whole:  # a plate over everything has nothing to choose
                 return
             execution = require_execution("pyro.sample")
             site = _PyroSite(message)
@@ -171,13 +174,13 @@ def _forwarding_messenger() -> Any:
 @contextmanager
 def pyro_stack_of(execution: Continuation) -> Iterator[None]:
     """Run one stretch of an execution under its own Pyro handlers, and leave everybody else's as they were."""
-    from pyro.poutine.runtime import _PYRO_STACK
+    from pyro.poutine.runtime import _DIM_ALLOCATOR, _PYRO_STACK
 
-    outside = list(_PYRO_STACK)
-    _PYRO_STACK[:] = [_forwarding_messenger()] if execution._pyro is None else execution._pyro
+    outside = list(_PYRO_STACK), list(_DIM_ALLOCATOR._stack)
+    _PYRO_STACK[:], _DIM_ALLOCATOR._stack[:] = execution._pyro or ([_forwarding_messenger()], [])
     try:
         yield
     finally:
-        # the greenlet, and its handlers with it, may meanwhile belong to a fork; that one has the same list
-        execution._pyro = list(_PYRO_STACK) if execution._greenlet is not None else None
-        _PYRO_STACK[:] = outside
+        inside = list(_PYRO_STACK), list(_DIM_ALLOCATOR._stack)
+        execution._pyro = inside if execution._greenlet is not None else None
+        _PYRO_STACK[:], _DIM_ALLOCATOR._stack[:] = outside

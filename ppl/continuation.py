@@ -70,7 +70,7 @@ class Continuation:
         self._greenlet: ProgramGreenlet | None = None
         self._replay: list[Node] | None = None
         self._cursor = 0
-        self._pyro: list[Any] | None = None
+        self._pyro: tuple[list[Any], list[Any]] | None = None  # Pyro's handlers and plates while it is suspended
 
     def resume(self) -> bool:
         """Run on. True when it has reached its stop (or its end, or died), False when it waits for requests."""
@@ -88,6 +88,7 @@ class Continuation:
         else:
             program_greenlet.switch()
         if self.waiting is not None:
+            self.run.live.waiting.add(self)
             return False
         if self.status is not Status.RUNNING:
             self._greenlet = None
@@ -104,29 +105,51 @@ class Continuation:
         self._cursor = 0
         program_greenlet = ProgramGreenlet(self._main)
         program_greenlet.execution = self  # type: ignore[assignment]
-        self._greenlet = program_greenlet
+        self._greenlet, self._pyro = program_greenlet, None
         return program_greenlet
+
+    def release(self) -> None:
+        """Let the suspended program go. It unwinds at once, and nothing that it does on its way out has an effect."""
+        program_greenlet, self._greenlet = self._greenlet, None
+        if not program_greenlet:
+            return
+        program_greenlet.execution = None
+        program_greenlet.parent = getcurrent()
+        if self._pyro is None:
+            program_greenlet.throw()
+            return
+        from ppl.bridge import pyro_stack_of
+
+        with pyro_stack_of(self):
+            program_greenlet.throw()
 
     @staticmethod
     def _main() -> None:
-        """The greenlet's body. It looks its execution up, since a fork may have taken the greenlet over."""
-        here: Any = getcurrent()
-        execution = here.execution
+        """The greenlet's body. It looks its execution up, since a fork may have taken the greenlet over.
+
+        No frame of a suspended program may refer to the greenlet itself: such a cycle is never collected.
+        """
+        current: Any = getcurrent
+        execution = current().execution
         run = execution.run
         error: Exception | None = None
         value: Any = None
         try:
             value = run.program.body(execution, run.args, run.kwargs)
-            here.execution._end_of_replay()
         except (Dead, GreenletExit):
             return
         except Exception as raised:
             error = raised
-        here.execution._conclude(value, error)
+        execution = current().execution
+        if execution is not None:
+            execution._conclude(value, error)
 
     def _conclude(self, value: Any, error: Exception | None) -> None:
         if self.status is Status.DEAD:
             return
+        if error is None and self._replay is not None:
+            expected = self._replay[self._cursor]
+            error = diverged(f"{expected.kind} {expected.address!r}", "the end of the program")
         if error is not None:
             if isinstance(error, PPLError):
                 end_at_user_line(error, OURS)
@@ -138,18 +161,12 @@ class Continuation:
         self.heuristic = None
         self.status, self.value = Status.FINISHED, value
 
-    def _end_of_replay(self) -> None:
-        if self._replay is not None:
-            expected = self._replay[self._cursor]
-            raise diverged(f"{expected.kind} {expected.address!r}", "the end of the program")
-
     def _park(self) -> None:
-        here: Any = getcurrent()
-        if type(here) is not ProgramGreenlet or here.execution is not self:
+        if self._greenlet is not getcurrent():
             raise UsageError(
                 "a program's primitives were called from another thread or greenlet than the program's own"
             )
-        here.parent.switch()
+        getcurrent().parent.switch()
 
     def _replayed(self, kind: str, name: str) -> Node:
         """The recorded effect that answers this one."""
@@ -187,20 +204,31 @@ class Continuation:
 
 
 class LiveCache:
-    """The suspended greenlets of a run, least recently parked first; beyond the bound they are rebuilt by replay."""
+    """The suspended greenlets of a run, least recently parked first; beyond the bound they are rebuilt by replay.
+
+    Those that wait for a model are kept apart, in `waiting`: they must stay.
+    """
 
     def __init__(self, bound: int) -> None:
         self.bound = bound
+        self.waiting: set[Continuation] = set()
         self._parked: OrderedDict[Continuation, None] = OrderedDict()
 
     def keep(self, continuation: Continuation) -> None:
         self._parked[continuation] = None
         if len(self._parked) > self.bound:
             oldest, _ = self._parked.popitem(last=False)
-            oldest._greenlet = None
+            oldest.release()
 
     def take(self, continuation: Continuation) -> None:
         self._parked.pop(continuation, None)
+        self.waiting.discard(continuation)
+
+    def close(self) -> None:
+        """The run is over: let every suspended program go."""
+        for continuation in [*self._parked, *self.waiting]:
+            self.take(continuation)
+            continuation.release()
 
     def move(self, parent: Continuation, child: Continuation) -> None:
         if parent in self._parked:

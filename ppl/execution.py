@@ -14,10 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from greenlet import getcurrent
-
 from ppl.boundary import check_weight, isolate
 from ppl.continuation import Continuation, Status
+from ppl.current import require_execution
 from ppl.dist import Distribution, as_distribution
 from ppl.errors import CapabilityError, PPLError, SupportError, UsageError, WeightError
 from ppl.requests import Plan, Request
@@ -164,7 +163,8 @@ class Execution(Continuation):
 
     def move_to(self, trace: Trace) -> None:
         """Stand where another trace stands: at its end, at the barrier its leaf marks, or right before a choice."""
-        self._greenlet = self.state = None
+        self.release()
+        self.state = None
         leaf = self.leaf = trace.leaf
         self.counters, self.value = leaf.counters, trace.value
         self.status, self.reason = Status(trace.status), trace.reason
@@ -195,8 +195,7 @@ class Execution(Continuation):
                 self.choice = Choice(name, index, dist, proposal)
                 self._passing = True
                 self._park()
-                here: Any = getcurrent()
-                me = here.execution  # a child may have adopted the greenlet
+                me = require_execution("sample")  # a child may have adopted the greenlet
         me._passing = False
         me.choice = None
         return me._choose(name, index, dist, proposal)
@@ -382,8 +381,7 @@ class Execution(Continuation):
             enter = self.leaf = Node(self.leaf, "unfold", "", counters=self.counters)
         while True:
             result = step(isolate(state))
-            here: Any = getcurrent()
-            me: Execution = here.execution
+            me = require_execution("unfold")
             kind, state = ("return", result.value) if isinstance(result, Done) else ("step", result)
             state = isolate(state)
             me.leaf = Node(me.leaf, kind, "", value=state, counters=me.counters, skip=enter)

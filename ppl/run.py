@@ -183,7 +183,7 @@ class Run:
             if record is not None and execution.running and not execution.forks:
                 record.decided(execution, "prune")
             self.live.take(execution)
-            execution._greenlet = None
+            execution.release()
 
     def gather(self, thunks: Sequence[Callable[[], T]]) -> list[T]:
         """Run several parts of an engine side by side (chains, kernels), so that their model calls share batches."""
@@ -325,7 +325,10 @@ class Run:
 
     def search(self) -> Result:
         """The engine's whole work on this run; the body of its task."""
-        result: Result = self.engine.search(self)
+        try:
+            result: Result = self.engine.search(self)
+        finally:
+            self.live.close()
         self.cost.seconds = self.cost.elapsed()
         return result
 

@@ -78,6 +78,7 @@ class Query(Request):
 class Scheduler:
     def __init__(self) -> None:
         self.hub = greenlet.getcurrent()
+        self.tasks: set[Task] = set()
         self.ready: deque[Task] = deque()
         self.rows: dict[Backend, dict[Request, Run]] = {}
         self.waiters: dict[Request, list[Waiter]] = {}
@@ -93,6 +94,7 @@ class Scheduler:
     def spawn(self, body: Callable[[], Any], run: Run, on_done: Callable[[Task], None]) -> Task:
         task = Task(body, run, on_done)
         task.parent = self.hub
+        self.tasks.add(task)
         self.wake(task)
         return task
 
@@ -114,6 +116,8 @@ class Scheduler:
         try:
             self._loop(done)
         finally:
+            for task in list(self.tasks):
+                task.throw()  # those that an error elsewhere left waiting
             gc.set_threshold(*thresholds)
 
     def _loop(self, done: Callable[[], bool]) -> None:
@@ -123,6 +127,8 @@ class Scheduler:
                 task.queued = False
                 if not task.dead:
                     task.switch()
+                if task.dead:
+                    self.tasks.discard(task)
                 if done():
                     return
             if done():
