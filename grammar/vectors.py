@@ -165,7 +165,7 @@ class List(Value):
         return tuple(self).count(item)
 
     def __reversed__(self) -> Iterator[Any]:
-        return reversed(tuple(self))
+        return iter(tuple(self)[::-1])
 
     def __eq__(self, other: object) -> bool:
         if self is other:
