@@ -3,6 +3,7 @@
 The finite families here draw by inverse CDF from one uniform, so that `ppl.testing`'s enumerating stream can walk
 every outcome. torch and Pyro distributions are accepted as they are (`as_distribution`); distributions answered by a
 model are `Deferred`.
+(Longer than other files because it is the one list of families.)
 """
 
 from __future__ import annotations

@@ -1,0 +1,328 @@
+"""What engines and model schemes there are, as plain data: names, options with their bounds, capabilities, summaries.
+
+`ppl.registry` reads it. The options of an engine stand here a second time, so that a file or a command line can be
+checked without importing the engine; a test holds the two together. (Longer than other files because it is one table.)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+REQUIRED: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option: its type's name, default (REQUIRED if none), bounds or choices, and what it means in a line.
+
+    kind is "int", "float", "bool", "str", "function", "list" or a union such as "str|function". `above` excludes the bound itself.
+    """
+
+    kind: str
+    default: Any = REQUIRED
+    low: float | None = None
+    high: float | None = None
+    above: float | None = None
+    choices: tuple[Any, ...] = ()
+    meaning: str = ""
+
+    def problem(self, value: Any) -> str | None:
+        """What is wrong with a value, in words; None if it is fine."""
+        if self.default is not REQUIRED and value is self.default:
+            return None
+        kinds = self.kind.split("|")
+        if not any(_KINDS[k](value) for k in kinds):
+            return f"expected {' or '.join(kinds)}"
+        if self.choices and isinstance(value, str) and value not in self.choices:
+            return f"expected one of {', '.join(map(repr, self.choices))}"
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            if self.low is not None and value < self.low:
+                return f"expected at least {self.low:g}"
+            if self.high is not None and value > self.high:
+                return f"expected at most {self.high:g}"
+            if self.above is not None and value <= self.above:
+                return f"expected more than {self.above:g}"
+            if math.isnan(value):
+                return "expected a number"
+        return None
+
+
+_KINDS: dict[str, Any] = {
+    "int": lambda v: isinstance(v, int) and not isinstance(v, bool),
+    "float": lambda v: isinstance(v, (int, float)) and not isinstance(v, bool),
+    "bool": lambda v: isinstance(v, bool),
+    "str": lambda v: isinstance(v, str),
+    "function": callable,
+    "list": lambda v: isinstance(v, (list, tuple)),
+    "any": lambda v: True,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEntry:
+    """An engine: where it lives, its options, and what it gives and needs.
+
+    result    "posterior" or "search"
+    evidence  its log_evidence is unbiased
+    needs     of "finite" (every choice enumerable), "rescore" (choices can be scored again), "heuristic"
+    """
+
+    target: Any
+    options: Mapping[str, Option]
+    result: str = "posterior"
+    evidence: bool = False
+    needs: frozenset[str] = frozenset()
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """A model scheme of `backends.load`: how its spec is written, and what the backend can do."""
+
+    target: str
+    form: str
+    capabilities: frozenset[str] = field(default_factory=frozenset)
+    summary: str = ""
+
+
+_PARTICLES = Option("int", low=1, meaning="number of particles")
+_BURN_IN = Option("int", 0, low=0, meaning="steps made before the first one that counts")
+_ESS_THRESHOLD = Option(
+    "float", 0.5, low=0, high=1, meaning="resample when ESS falls to this share of the particles; 1 always, 0 never"
+)
+_KERNEL = Option(
+    "str|function",
+    "single_site",
+    choices=("single_site", "suffix", "prior"),
+    meaning="how a chain moves: by name, or a function kernel(trace, rng) -> trace",
+)
+_EXPAND = Option("int", low=1, meaning="children of a node")
+_EXPAND_4 = Option("int", 4, low=1, meaning="children of a node")
+_WIDTH = Option("int", low=1, meaning="nodes kept at each level")
+_WIDTH_CHILDREN = Option("int", low=1, meaning="children made at each level")
+_TEMPERATURE = Option("float", 0.2, above=0, meaning="of the softmax over rewards")
+_CHILDREN = Option(
+    "str",
+    "auto",
+    choices=("auto", "draw"),
+    meaning="auto enumerates finite choices, most probable first; draw draws them",
+)
+_SCALE = Option(
+    "str", "reward", choices=("reward", "log"), meaning="a node's value: exp(scores + heuristic), or their sum itself"
+)
+
+ENGINES: dict[str, EngineEntry] = {
+    "exact": EngineEntry(
+        "inference.exact:exact",
+        {
+            "max_traces": Option("int", 100_000, low=1, meaning="most complete traces to enumerate"),
+            "max_effects": Option("int", 10_000, low=1, meaning="longest path, in effects"),
+        },
+        evidence=True,
+        needs=frozenset({"finite"}),
+        summary="enumerates every trace of a finite program",
+    ),
+    "importance": EngineEntry(
+        "inference.importance:importance",
+        {"particles": _PARTICLES},
+        evidence=True,
+        summary="independent weighted runs",
+    ),
+    "smc": EngineEntry(
+        "inference.smc:smc",
+        {
+            "particles": _PARTICLES,
+            "resampling": Option(
+                "str|function",
+                "systematic",
+                choices=("systematic", "stratified", "residual", "multinomial"),
+                meaning="unbiased scheme, or a function f(log_weights, n, rng) -> (parents, log_weights)",
+            ),
+            "ess_threshold": _ESS_THRESHOLD,
+            "rejuvenate": Option(
+                "function", None, meaning="Markov kernel f(trace, rng) -> trace applied at every barrier"
+            ),
+            "annealing": Option(
+                "str",
+                None,
+                choices=("ess", "entropy", "time"),
+                meaning="entropic particle filtering: flatten resampling while the population is poor and young",
+            ),
+            "horizon": Option("int", None, low=1, meaning="barriers of a whole run, over which annealing fades"),
+            "compat": Option("str", None, choices=("puri",), meaning="the published, biased weighting"),
+        },
+        evidence=True,
+        summary="particles that are compared and resampled at every barrier",
+    ),
+    "best_of": EngineEntry(
+        "inference.best_of:best_of",
+        {"n": Option("int", low=1, meaning="number of independent runs")},
+        result="search",
+        summary="independent runs, ranked by weight",
+    ),
+    "mcmc": EngineEntry(
+        "inference.mcmc:mcmc",
+        {
+            "samples": Option("int", low=1, meaning="traces kept of each chain"),
+            "burn_in": _BURN_IN,
+            "thin": Option("int", 1, low=1, meaning="keep every so many-th step"),
+            "chains": Option("int", 1, low=1, meaning="chains side by side"),
+            "kernel": _KERNEL,
+        },
+        needs=frozenset({"rescore"}),
+        summary="Markov chains of Metropolis-Hastings moves on traces",
+    ),
+    "particle_gibbs": EngineEntry(
+        "inference.particle_gibbs:particle_gibbs",
+        {
+            "particles": _PARTICLES,
+            "sweeps": Option("int", low=1, meaning="sweeps after burn-in; one trace is kept of each"),
+            "burn_in": _BURN_IN,
+            "ancestor_sampling": Option(
+                "bool", False, meaning="let the reference change its ancestor; scores its later choices again"
+            ),
+            "ess_threshold": _ESS_THRESHOLD,
+        },
+        summary="a Markov chain of conditional SMC sweeps",
+    ),
+    "parallel_tempering": EngineEntry(
+        "inference.parallel_tempering:parallel_tempering",
+        {
+            "temperatures": Option("list", meaning="of the scores in each chain; the first is 1"),
+            "sweeps": Option("int", low=1, meaning="sweeps after burn-in; the first chain's trace is kept of each"),
+            "burn_in": _BURN_IN,
+            "kernel": _KERNEL,
+        },
+        needs=frozenset({"rescore"}),
+        summary="Markov chains at rising temperatures that exchange states",
+    ),
+    "beam": EngineEntry(
+        "inference.beam:beam",
+        {
+            "width": _WIDTH,
+            "expand": _EXPAND_4,
+            "children": _CHILDREN,
+            "dedupe": Option("bool", True, meaning="merge equal draws of a node into one child, + log(count)"),
+            "lookahead": Option("int", 0, low=0, meaning="rank a node by where a copy stands so many levels on"),
+        },
+        result="search",
+        summary="the best nodes of each level by log weight + heuristic",
+    ),
+    "stochastic_beam": EngineEntry(
+        "inference.stochastic_beam:stochastic_beam",
+        {"width": Option("int", low=1, meaning="different traces")},
+        evidence=True,
+        needs=frozenset({"finite"}),
+        summary="traces without replacement by Gumbel-top-k, weighted without bias",
+    ),
+    "dvts": EngineEntry(
+        "inference.beam:dvts",
+        {
+            "trees": Option("int", low=1, meaning="independent greedy searches"),
+            "expand": _EXPAND_4,
+            "children": _CHILDREN,
+        },
+        result="search",
+        needs=frozenset({"heuristic"}),
+        summary="several greedy tree searches that do not compete",
+    ),
+    "rebase": EngineEntry(
+        "inference.rebase:rebase",
+        {"width": _WIDTH_CHILDREN, "temperature": _TEMPERATURE, "scale": _SCALE, "children": _CHILDREN},
+        result="search",
+        needs=frozenset({"heuristic"}),
+        summary="children in proportion to exp(reward / temperature)",
+    ),
+    "ets": EngineEntry(
+        "inference.rebase:ets",
+        {
+            "width": _WIDTH_CHILDREN,
+            "temperature": _TEMPERATURE,
+            "kv_penalty": Option("float", 1.0, low=0, meaning="weight of the KV kept; 0 keeps every leaf"),
+            "coverage": Option("float", 0.0, low=0, meaning="weight of the clusters of steps kept"),
+            "clusters": Option("function", None, meaning="f(texts of the last steps) -> a label each"),
+            "embed": Option("function", None, meaning="f(texts of the last steps) -> vectors to cluster"),
+            "cost": Option("str", "tokens", choices=("tokens", "nodes"), meaning="what a node costs: its tokens, or 1"),
+            "scale": _SCALE,
+            "children": _CHILDREN,
+        },
+        result="search",
+        needs=frozenset({"heuristic"}),
+        summary="REBASE over the leaves that are worth their KV",
+    ),
+    "astar": EngineEntry(
+        "inference.astar:astar",
+        {
+            "expand": _EXPAND,
+            "max_nodes": Option("int", low=1, meaning="most nodes to make"),
+            "goals": Option("int", 1, low=1, meaning="finished traces to find"),
+            "children": _CHILDREN,
+            "edge": Option(
+                "str|float|function",
+                None,
+                choices=("loss", "drop"),
+                meaning="A*-decoding: the cost of a step, f(reward before, reward); None ranks by log weight + heuristic",
+            ),
+        },
+        result="search",
+        needs=frozenset({"heuristic"}),
+        summary="best-first search; true MAP order where heuristics bound the rest",
+    ),
+    "mcts": EngineEntry(
+        "inference.mcts:mcts",
+        {
+            "simulations": Option("int", low=1, meaning="leaves to expand"),
+            "expand": _EXPAND,
+            "c": Option("float", 1.25, low=0, meaning="weight of the prior against the mean value"),
+            "children": _CHILDREN,
+            "batch": Option("int", 1, low=1, meaning="leaves expanded together"),
+            "scale": _SCALE,
+        },
+        result="search",
+        needs=frozenset({"heuristic"}),
+        summary="Monte-Carlo tree search by PUCT, values from heuristics",
+    ),
+    "ab_mcts": EngineEntry(
+        "inference.ab_mcts:ab_mcts",
+        {
+            "nodes": Option("int", low=1, meaning="nodes to generate"),
+            "prior": Option("str", "gaussian", choices=("gaussian", "beta"), meaning="model of an arm's rewards"),
+            "batch": Option("int", 1, low=1, meaning="nodes generated together"),
+            "scale": _SCALE,
+        },
+        result="search",
+        summary="adaptive branching: Thompson sampling between a new child and an old one",
+    ),
+}
+
+LOADER = "backends.loading:load"
+"""What makes a model of a spec."""
+
+_TEXT = frozenset({"draw", "score", "next_token"})
+_REWARD = frozenset({"evaluate"})
+
+MODELS: dict[str, ModelEntry] = {
+    "smollm2": ModelEntry(
+        "backends.smollm2:load_smollm2", "smollm2", _TEXT | {"hidden_states"}, "SmolLM2-135M-Instruct from its wheel"
+    ),
+    "hf": ModelEntry(
+        "backends.hf_load:load_folder", "hf:ID_OR_PATH", _TEXT | {"hidden_states"}, "a causal model of transformers"
+    ),
+    "gguf": ModelEntry("backends.smollm2:load_gguf", "gguf:PATH", _TEXT | {"hidden_states"}, "a GGUF file"),
+    "table": ModelEntry(
+        "backends.table:TableLM", 'table(rows, end="$")', _TEXT, "an exact toy: a table of next symbols"
+    ),
+    "scripted": ModelEntry(
+        "backends.scripted:from_spec", "scripted:TEXT", frozenset({"draw", "score"}), "replies by rule, for tests"
+    ),
+    "reward:judge": ModelEntry(
+        "backends.rewards:judge", "reward:judge:MODEL", _REWARD, "P(yes) of a language model asked about the text"
+    ),
+    "reward:head": ModelEntry(
+        "backends.rewards:head", "reward:head:DIR", _REWARD, "a head on a model's hidden states (safetensors + JSON)"
+    ),
+    "reward:fn": ModelEntry("backends.rewards:function", "reward:fn:FILE.py:NAME", _REWARD, "a Python function"),
+}
