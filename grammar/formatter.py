@@ -45,7 +45,7 @@ def format_source(text: str, path: str = "<text>") -> str:
         raise ScaleError(parsed.errors)
     result = layout(_Printer(parsed).module(), WIDTH) + "\n"
     again = read(result, path)
-    same_comments = [str(c) for c in again.comments] == [str(c) for c in parsed.comments]
+    same_comments = sorted(again.comments) == sorted(parsed.comments)
     if again.errors or not s.same_tree(parsed.module, again.module) or not same_comments:
         raise FormatRefused(f"{path}: a new layout would change the meaning of this file; it is left as it is")
     return result.lstrip("\n")
@@ -141,8 +141,9 @@ class _Printer:
         _, closing = self.bracket(text, after)
         docs: list[Doc] = []
         for number, item in enumerate(items, 1):
-            docs += [part for comment in self.take(item.span.start) for part in (comment, HARD)]
-            docs += [show(item), "," if number < len(items) else IfBroken(",", "")]
+            before, shown = self.take(item.span.start), show(item)
+            docs += [part for comment in before + self.take(item.span.end) for part in (comment, HARD)]
+            docs += [shown, "," if number < len(items) else IfBroken(",", "")]
             following = items[number].span.start if number < len(items) else closing
             docs += [Suffix(comment) for comment in self.take(following, self.line_of(item.span.end))]
             docs += [LINE] if number < len(items) else []

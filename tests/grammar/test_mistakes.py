@@ -236,6 +236,8 @@ NEWLINES_OK = [
     "fn f() {\n\n\n}",
     "program p() {\n  let x = sample a(1)\n    # note\n    using b(2)\n  observe x\n    from d\n}",
     "infer p with smc()\n  then best_of(n=1)",
+    "fn f() {\n  while g(chat {\n    user a\n  }) max 3 {\n    pass\n  }\n}",
+    "fn f() {\n  while {\n    a: 1,\n  } == b max 3 {\n    pass\n  }\n}",
     'const c = chat {\n  # c\n  system "a"\n\n  user "b" +\n    "c"\n}',
     "\n\n  const a = 1  \n\n",
     "const a = 1\r\nconst b = [\r\n  2]\r\n",
