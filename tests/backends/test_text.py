@@ -176,4 +176,6 @@ class TestLoad:
     def test_importing_backends_imports_nothing_heavy(self):
         heavy = "{'torch', 'transformers', 'pyro', 'pandas', 'scipy'} & set(sys.modules)"
         code = f"import sys, backends; backends.load('scripted:x'); print({heavy})"
-        assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+        assert (
+            subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+        )
