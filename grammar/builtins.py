@@ -182,7 +182,9 @@ MODEL_FORMS = {
         ModelForm(MODEL, signature("smollm2() -> model"), "smollm2()"),
         ModelForm(
             MODEL,
-            signature("hf(name: str, *, tokenizer: str = none, dtype: str = none, revision: str = none) -> model"),
+            signature(
+                "hf(name: str, *, tokenizer: str = none, dtype: str = none, revision: str = none) -> model"
+            ),
             'hf("HuggingFaceTB/SmolLM2-135M-Instruct")',
         ),
         ModelForm(
@@ -190,9 +192,13 @@ MODEL_FORMS = {
             signature("gguf(path: str, *, tokenizer: str = none, dtype: str = none) -> model"),
             'gguf("models/small.gguf")',
         ),
-        ModelForm(MODEL, signature("openai(url: str) -> model"), 'openai("http://localhost:8000/v1#my-model")'),
+        ModelForm(
+            MODEL, signature("openai(url: str) -> model"), 'openai("http://localhost:8000/v1#my-model")'
+        ),
         ModelForm(MODEL, signature("vllm(name: str) -> model"), 'vllm("Qwen/Qwen2.5-7B-Instruct")'),
-        ModelForm(MODEL, signature("scripted(rules: str | dict[str, str]) -> model"), 'scripted({"2 + 2": "4"})'),
+        ModelForm(
+            MODEL, signature("scripted(rules: str | dict[str, str]) -> model"), 'scripted({"2 + 2": "4"})'
+        ),
         ModelForm(
             MODEL,
             signature('table(rows: dict[str, dict[str, number]], end: str = "$") -> model'),

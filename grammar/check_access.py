@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from grammar import check_calls, check_expressions
+from grammar import check_expressions
 from grammar import syntax as s
 from grammar.check_context import Checker
 from grammar.check_fit import fit, missing
+from grammar.check_members import no_field
 from grammar.constants import folded_number
 from grammar.types import (
     INT,
@@ -42,9 +43,19 @@ def _tuple_item(c: Checker, expr: s.Index, kind: TupleOf) -> Type:
     check_expressions.infer(c, expr.index)
     place = folded_number(expr.index, c.constants)
     if not isinstance(place, int):
-        c.report("E215", expr.index, what=f"'{c.quoted(expr.value)}' is a tuple", problem="its index has to be a plain integer")
+        c.report(
+            "E215",
+            expr.index,
+            what=f"'{c.quoted(expr.value)}' is a tuple",
+            problem="its index has to be a plain integer",
+        )
     elif not -len(kind.items) <= place < len(kind.items):
-        c.report("E215", expr.index, what=f"'{c.quoted(expr.value)}' has {len(kind.items)} items", problem=f"there is no item {place}")
+        c.report(
+            "E215",
+            expr.index,
+            what=f"'{c.quoted(expr.value)}' has {len(kind.items)} items",
+            problem=f"there is no item {place}",
+        )
     else:
         return kind.items[place]
     return UNKNOWN
@@ -91,9 +102,16 @@ def update(c: Checker, expr: s.RecordUpdate) -> Type:
             continue
         check_expressions.infer(c, each.value)
         if isinstance(kind, RecordType):
-            check_calls.no_field(c, each.name, kind)
+            no_field(c, each.name, kind)
     if not isinstance(kind, RecordType) and kind != UNKNOWN:
-        hint = "for a dict write `d + {key: value}`" if isinstance(kind, DictOf) else "only records have fields"
-        c.report("E214", expr.record, what=f"'{c.quoted(expr.record)}' is {show(kind)}: it has no fields to change", hint=hint)
+        hint = (
+            "for a dict write `d + {key: value}`" if isinstance(kind, DictOf) else "only records have fields"
+        )
+        c.report(
+            "E214",
+            expr.record,
+            what=f"'{c.quoted(expr.record)}' is {show(kind)}: it has no fields to change",
+            hint=hint,
+        )
         return UNKNOWN
     return kind

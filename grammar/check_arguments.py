@@ -71,13 +71,21 @@ def match(
             slots[index] = arg.value
     lacking = [p.name for i, p in enumerate(params) if p.required and slots[i] is None]
     if lacking and fits:
-        names = " and ".join([", ".join(map(repr, lacking[:-1])), repr(lacking[-1])] if len(lacking) > 1 else [repr(lacking[0])])
-        c.report("E210", place, callee=callee, names=names, hint=example and f"it is {example}" or _known(params))
+        names = " and ".join(
+            [", ".join(map(repr, lacking[:-1])), repr(lacking[-1])]
+            if len(lacking) > 1
+            else [repr(lacking[0])]
+        )
+        c.report(
+            "E210", place, callee=callee, names=names, hint=example and f"it is {example}" or _known(params)
+        )
         fits = False
     return Matched((*slots, *(extra if repeats else ())), fits)
 
 
-def shaped(params: Sequence[AnyParam], positional: int, names: set[str], named: int | None, repeats: bool) -> bool:
+def shaped(
+    params: Sequence[AnyParam], positional: int, names: set[str], named: int | None, repeats: bool
+) -> bool:
     """Whether so many arguments by position and these names can be put to the parameters."""
     room = len(params) if named is None else named
     if positional > room and not repeats:
@@ -97,7 +105,11 @@ def _report_extra(
         hint = f"give it by name: `{name}={c.quoted(extra)}`"
     else:
         hint = f"it is {example}" if example else _known(params)
-    takes = "no arguments" if room == 0 else f"{room} argument{'s' * (room > 1)}" + " by position" * (room < len(params))
+    takes = (
+        "no arguments"
+        if room == 0
+        else f"{room} argument{'s' * (room > 1)}" + " by position" * (room < len(params))
+    )
     c.report("E211", extra, callee=callee, takes=takes, hint=hint)
 
 
@@ -107,4 +119,6 @@ _LITERALS: dict[type, Type] = {s.IntLiteral: INT, s.FloatLiteral: FLOAT, s.Text:
 def _known(params: Sequence[AnyParam]) -> str:
     if not params:
         return "it takes no arguments"
-    return "its parameters are " + ", ".join(p.name if p.required else f"{p.name} (may be left out)" for p in params)
+    return "its parameters are " + ", ".join(
+        p.name if p.required else f"{p.name} (may be left out)" for p in params
+    )

@@ -45,7 +45,9 @@ def comprehension(c: Checker, expr: s.Comprehension, want: Type | None) -> Type:
 
 def _element(c: Checker, element: s.Expr | s.Entry, want: Type | None) -> Type:
     if not isinstance(element, s.Entry):
-        return ListOf(check_expressions.items(c, (element,), check_expressions.item_asked(want), "an item of this list"))
+        return ListOf(
+            check_expressions.items(c, (element,), check_expressions.item_asked(want), "an item of this list")
+        )
     asked = check_expressions.dict_asked(want)
     key = check_expressions.items(c, (element.key,), asked and asked.key, "a key of this dict")
     value = check_expressions.items(c, (element.value,), asked and asked.value, "a value of this dict")
@@ -81,9 +83,16 @@ def iterated(c: Checker, expr: s.Expr) -> Type:
     elif kind == INT:
         c.report("E216", expr, found=show(kind), hint=f"write `range({name})` to count from 0 to {name} - 1")
     elif assignable(kind, STR):
-        c.report("E216", expr, found=show(kind), hint=f"write `split({name})` for its words, or `lines`, `letters`, `numbers`")
+        c.report(
+            "E216",
+            expr,
+            found=show(kind),
+            hint=f"write `split({name})` for its words, or `lines`, `letters`, `numbers`",
+        )
     else:
-        c.report("E216", expr, found=show(kind), hint="a loop goes over a list, the keys of a dict or a range")
+        c.report(
+            "E216", expr, found=show(kind), hint="a loop goes over a list, the keys of a dict or a range"
+        )
     return UNKNOWN
 
 
@@ -127,7 +136,11 @@ def function(c: Checker, expr: s.Lambda, want: Type | None) -> Type:
                 c.report("E113", param.default, name=param.name.name)
                 check_expressions.infer(c, param.default)
             c.declare(param.name, Local(param.name.name, kind, param.name.span, "parameter"))
-        asked = next((o.result for o in options(want) if isinstance(o, Function)), None) if want is not None else None
+        asked = (
+            next((o.result for o in options(want) if isinstance(o, Function)), None)
+            if want is not None
+            else None
+        )
         result = resolve(c, expr.result) if expr.result is not None else None
         found = check_expressions.infer(c, expr.body, result or asked)
         if result is not None:

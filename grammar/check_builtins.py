@@ -11,7 +11,7 @@ from grammar.check_arguments import Matched, match, shaped
 from grammar.check_context import Checker
 from grammar.check_fit import fit, jsonable, mismatch, missing, need_shown, orderable
 from grammar.constants import folded_number
-from grammar.signatures import ORDERED, SHOWN, WORDS, Param, Signature
+from grammar.signatures import ORDERED, SHOWN, VARS, WORDS, Param, Signature, bind, substitute
 from grammar.symbols import ResolvedCall
 from grammar.types import (
     MAX_LITERALS,
@@ -19,18 +19,15 @@ from grammar.types import (
     NONE,
     STR,
     UNKNOWN,
-    VARS,
     DictOf,
     DistOf,
     ListOf,
     Literal,
     Type,
     assignable,
-    bind,
     mentions,
     options,
     show,
-    substitute,
     union,
 )
 
@@ -113,7 +110,12 @@ def _nearest(builtin: Builtin, positional: int) -> int:
 
 
 def _by_types(
-    c: Checker, expr: s.Call, builtin: Builtin, indices: list[int], first: s.Expr | None, bindings: Mapping[str, Type]
+    c: Checker,
+    expr: s.Call,
+    builtin: Builtin,
+    indices: list[int],
+    first: s.Expr | None,
+    bindings: Mapping[str, Type],
 ) -> list[int]:
     """Those of the signatures that fit the types of the arguments, as they are or else with a conversion."""
     values = [*([first] if first is not None else []), *(a.value for a in expr.args)]
@@ -161,14 +163,26 @@ def _report_types(c: Checker, expr: s.Call, builtin: Builtin, name: str, first: 
         bindings: dict[str, Type] = {}
         wanted = lead.pop()
         if not bind(wanted, c.module.types[values[0]], bindings):
-            mismatch(c, values[0], c.module.types[values[0]], substitute(wanted, _ANYTHING), f"the argument of '{name}'")
+            mismatch(
+                c,
+                values[0],
+                c.module.types[values[0]],
+                substitute(wanted, _ANYTHING),
+                f"the argument of '{name}'",
+            )
             return
     for value in values:
         kind = c.module.types[value]
         if _drawn_or_missing(c, value, kind):
             return
     shown = ", ".join(show(c.module.types[value]) for value in values)
-    c.report("E231", expr, callee=name, types=shown, hint="it is " + " or ".join(each.text for each in builtin.signatures))
+    c.report(
+        "E231",
+        expr,
+        callee=name,
+        types=shown,
+        hint="it is " + " or ".join(each.text for each in builtin.signatures),
+    )
 
 
 def _drawn_or_missing(c: Checker, value: s.Expr, kind: Type) -> bool:
@@ -222,14 +236,24 @@ def _infer_argument(c: Checker, arg: s.Expr, want: Type, literals: bool) -> Type
         return known
     if literals and (texts := _literal_texts(arg)):
         kinds = union(map(Literal, texts))
-        asked: Type = DictOf(kinds, want.value if isinstance(want, DictOf) else UNKNOWN) if isinstance(arg, s.DictExpr) else ListOf(kinds)
+        asked: Type = (
+            DictOf(kinds, want.value if isinstance(want, DictOf) else UNKNOWN)
+            if isinstance(arg, s.DictExpr)
+            else ListOf(kinds)
+        )
         return check_expressions.infer(c, arg, asked)
     return check_expressions.infer(c, arg, want)
 
 
 def _literal_texts(arg: s.Expr) -> list[str]:
     """The texts written out as the keys of a dict or the items of a list, if there are only such, and not too many."""
-    exprs = [e.key for e in arg.entries] if isinstance(arg, s.DictExpr) else arg.items if isinstance(arg, s.ListExpr) else ()
+    exprs = (
+        [e.key for e in arg.entries]
+        if isinstance(arg, s.DictExpr)
+        else arg.items
+        if isinstance(arg, s.ListExpr)
+        else ()
+    )
     texts = [e.literal for e in exprs if isinstance(e, s.Text) and e.literal is not None]
     return texts if len(texts) == len(exprs) and len(texts) <= MAX_LITERALS else []
 
@@ -242,19 +266,38 @@ def _check_bounds(c: Checker, param: Param, arg: s.Expr, name: str) -> None:
 
 
 def _check_constraints(
-    c: Checker, signature: Signature, pairs: list[tuple[Param, s.Expr]], bindings: Mapping[str, Type], name: str
+    c: Checker,
+    signature: Signature,
+    pairs: list[tuple[Param, s.Expr]],
+    bindings: Mapping[str, Type],
+    name: str,
 ) -> None:
     """Type parameters that do not take every type: what has an order, what can be shown, texts."""
     for letter in (ORDERED, SHOWN, WORDS):
         kind = bindings.get(letter, UNKNOWN)
-        place = next((arg for param, arg in pairs if mentions(param.type, [v for v in VARS if v.name == letter])), None)
+        place = next(
+            (arg for param, arg in pairs if mentions(param.type, [v for v in VARS if v.name == letter])), None
+        )
         if kind in (UNKNOWN, NEVER) or place is None:
             continue
         if letter == ORDERED and not orderable(kind):
             c.report("E232", place, name=name, found=show(kind))
         elif letter == WORDS and not assignable(kind, STR):
-            c.report("E201", place, place=f"the texts of '{name}'", wanted="list[str]", found=f"list[{show(kind)}]", hint="write them as texts")
+            c.report(
+                "E201",
+                place,
+                place=f"the texts of '{name}'",
+                wanted="list[str]",
+                found=f"list[{show(kind)}]",
+                hint="write them as texts",
+            )
         elif letter == SHOWN and name == "json" and not jsonable(kind):
-            c.report("E218", place, what=c.quoted(place), found=show(kind), hint="JSON has texts, numbers, bools, none, lists, dicts with text keys and records of them")
+            c.report(
+                "E218",
+                place,
+                what=c.quoted(place),
+                found=show(kind),
+                hint="JSON has texts, numbers, bools, none, lists, dicts with text keys and records of them",
+            )
         elif letter == SHOWN and name != "json":
             need_shown(c, place, kind)

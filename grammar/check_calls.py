@@ -10,16 +10,15 @@ from grammar.builtins import (
     DIST_METHODS,
     FUNCTIONS,
     MODEL_METHODS,
-    POSTERIOR_FIELDS,
     POSTERIOR_METHODS,
     REWARD_METHODS,
-    TRACE_FIELDS,
     WEIGHTED_ONLY,
     Builtin,
 )
 from grammar.check_arguments import match
 from grammar.check_context import Checker, closest, closest_hint
 from grammar.check_fit import fit, jsonable, missing
+from grammar.check_members import FOREIGN_METHODS, field_of, no_method
 from grammar.symbols import (
     ExternSymbol,
     FunctionSymbol,
@@ -35,7 +34,6 @@ from grammar.types import (
     REWARD,
     UNKNOWN,
     BestOf,
-    DictOf,
     DistOf,
     Function,
     PosteriorOf,
@@ -44,50 +42,8 @@ from grammar.types import (
     Type,
     options,
     show,
-    substitute,
     with_article,
-    without,
 )
-
-FOREIGN_METHODS = {
-    "append": "values never change; write `{value} = {value} + [item]`, or `{value} += [item]`",
-    "extend": "values never change; write `{value} += items`",
-    "pop": "values never change; write `{value}[:-1]` for all but the last item",
-    "sort": "write `{value} = sorted({value})`",
-    "format": 'put values into the text: "${{value}}"',
-    "items": "write `for k in {value}` and `{value}[k]`",
-    "keys": "a loop over a dict goes over its keys: `for k in {value}`",
-    "values": "write `[{value}[k] for k in {value}]`",
-    "update": "write `{value} + {{key: value}}`; the right side wins",
-    "startswith": "write `{value}.starts_with(...)`",
-    "endswith": "write `{value}.ends_with(...)`",
-    "length": "write `len({value})`",
-    "size": "write `len({value})`",
-    "trim": "write `{value}.strip()`",
-    "toString": "write `str({value})`",
-    "tolower": "write `{value}.lower()`",
-    "toLowerCase": "write `{value}.lower()`",
-    "downcase": "write `{value}.lower()`",
-    "toUpperCase": "write `{value}.upper()`",
-    "upcase": "write `{value}.upper()`",
-    "splitlines": "write `{value}.lines()`",
-    "includes": "write `part in {value}`",
-    "has": "write `part in {value}`",
-    "has_key": "write `key in {value}`",
-    "add": "values never change; write `{value} += [item]`",
-    "insert": "values never change; write `{value}[:i] + [item] + {value}[i:]`",
-    "remove": "values never change; write `[x for x in {value} if x != item]`",
-    "reverse": "write `reversed({value})`",
-    "substring": "write `{value}[start:stop]`",
-    "map": "write `[f(x) for x in {value}]`",
-    "filter": "write `[x for x in {value} if condition]`",
-    "push": "values never change; write `{value} += [item]`",
-    "index": "write `{value}.find(part)`; it is none where there is no such part",
-    "isdigit": 'write `re"[0-9]+".matches({value})`',
-    "match": 'write `re"...".matches({value})`, or `re"...".first_match({value})`',
-    "log": "write `log({value})`",
-}
-"""What other languages call a method, and what to write here."""
 
 
 def call(c: Checker, expr: s.Call, want: Type | None) -> Type:
@@ -140,7 +96,11 @@ def _arguments(
     matched = match(c, expr, f"'{name}'", [*params], expr.args, example=example)
     for param, arg in zip(params, matched.args):
         if arg is not None:
-            place = f"field '{param.name}' of '{name}'" if kind == "record" else f"argument '{param.name}' of '{name}'"
+            place = (
+                f"field '{param.name}' of '{name}'"
+                if kind == "record"
+                else f"argument '{param.name}' of '{name}'"
+            )
             check_expressions.check(c, arg, param.type, place)
     _rest(c, expr, matched.args)
     return ResolvedCall(kind, target, matched.args)
@@ -167,7 +127,12 @@ def _call_type(c: Checker, expr: s.Call, name: str, symbol: TypeSymbol) -> Type:
         c.module.calls[expr] = _arguments(c, expr, "record", record, name, list(record.fields.values()))
         return record
     if symbol.type != UNKNOWN:
-        c.report("E209", expr.callee, what=f"'{name}' is a name for {show(symbol.type)}", hint="only record types make values: `type Case { ... }`")
+        c.report(
+            "E209",
+            expr.callee,
+            what=f"'{name}' is a name for {show(symbol.type)}",
+            hint="only record types make values: `type Case { ... }`",
+        )
     return give_up(c, expr)
 
 
@@ -180,7 +145,13 @@ def _json_grammar(c: Checker, expr: s.Call) -> Type | None:
     if not isinstance(symbol, TypeSymbol):
         return None
     if not jsonable(symbol.type):
-        c.report("E218", arg, what=c.quoted(arg), found=show(symbol.type), hint="JSON has texts, numbers, bools, lists, dicts with text keys and records of them")
+        c.report(
+            "E218",
+            arg,
+            what=c.quoted(arg),
+            found=show(symbol.type),
+            hint="JSON has texts, numbers, bools, lists, dicts with text keys and records of them",
+        )
     if isinstance(arg, s.Name):
         c.module.names[arg] = symbol
     c.module.calls[expr] = ResolvedCall("grammar", FUNCTIONS["json"], (arg,), type=symbol.type)
@@ -242,86 +213,26 @@ def _report_method(c: Checker, callee: s.Member, kind: Type, methods: dict[str, 
     name, value = callee.name.name, c.quoted(callee.value)
     names = [n for n in methods if n != "call"]
     if not isinstance(kind, DistOf):
-        hint = closest_hint(name, names) or f"its methods are {', '.join(names)}; `{value}(...)` is the {show(kind)} itself"
+        hint = (
+            closest_hint(name, names)
+            or f"its methods are {', '.join(names)}; `{value}(...)` is the {show(kind)} itself"
+        )
         c.report("E214", callee.name, what=f"a {show(kind)} has no method '{name}'", hint=hint)
     elif name in ("sample", "draw", "rsample", "get"):
         c.report("E303", callee.name, name=name, value=value)
     elif name in FUNCTIONS and name not in methods or name in FOREIGN_METHODS:
         c.drawn_by_mistake(callee.value, kind)
     else:
-        mends = {"logp": "log_prob", "log_probability": "log_prob", "logprob": "log_prob", "p": "prob", "probability": "prob"}
+        mends = {
+            "logp": "log_prob",
+            "log_probability": "log_prob",
+            "logprob": "log_prob",
+            "p": "prob",
+            "probability": "prob",
+        }
         meant = mends.get(name) or closest(name, names)
         hint = f"did you mean '{meant}'?" if meant else f"its methods are {', '.join(names)}"
         c.report("E214", callee.name, what=f"a distribution has no method '{name}'", hint=hint)
-
-
-def no_method(c: Checker, callee: s.Member, kind: Type, word: str = "method") -> None:
-    """Report a method, or a field, that no value of this type has."""
-    name, value = callee.name.name, c.quoted(callee.value)
-    symbol = c.lookup(name)
-    if isinstance(kind, RecordType):
-        no_field(c, callee.name, kind)
-        return
-    if name in FOREIGN_METHODS:
-        hint: str | None = FOREIGN_METHODS[name].format(value=value)
-    elif isinstance(symbol, (FunctionSymbol, ExternSymbol)):
-        hint = f"only built-in functions are also methods; write `{name}({value}, ...)`"
-    else:
-        hint = closest_hint(name, FUNCTIONS)
-    c.report("E214", callee.name, what=f"{with_article(kind)} has no {word} '{name}'", hint=hint or "docs/language.md lists the built-in functions")
-
-
-# --------------------------------------------------------------------------------------------------- fields
-
-
-def field_of(c: Checker, expr: s.Member, kind: Type) -> Type:
-    """The type of `value.name` where it is not called."""
-    name = expr.name.name
-    if kind == UNKNOWN:
-        return UNKNOWN
-    if isinstance(kind, RecordType):
-        if name in kind.fields:
-            return kind.fields[name].type
-        no_field(c, expr.name, kind)
-    elif isinstance(kind, (PosteriorOf, BestOf)):
-        return _result_field(c, expr, kind)
-    elif NONE in options(kind) and isinstance(without(kind, NONE), RecordType):
-        missing(c, expr.value, kind)
-    elif isinstance(kind, DistOf):
-        if name in DIST_METHODS:
-            c.report("E214", expr.name, what=f"'{name}' is a method", hint=f"call it: `{c.quoted(expr)}(...)`")
-        else:
-            c.drawn_by_mistake(expr.value, kind)
-    elif name in FUNCTIONS or name in MODEL_METHODS or name in REWARD_METHODS:
-        c.report("E214", expr.name, what=f"'{name}' is a method", hint=f"call it: `{c.quoted(expr)}(...)`")
-    elif isinstance(kind, DictOf):
-        c.report("E214", expr.name, what=f"a dict has no field '{name}'", hint=f'write `{c.quoted(expr.value)}["{name}"]`')
-    else:
-        no_method(c, expr, kind, "field")
-    return UNKNOWN
-
-
-def no_field(c: Checker, name: s.Identifier, kind: RecordType) -> None:
-    hint = closest_hint(name.name, kind.fields) or f"its fields are {', '.join(kind.fields)}"
-    c.report("E214", name, what=f"'{kind.name}' has no field '{name.name}'", hint=hint)
-
-
-def _result_field(c: Checker, expr: s.Member, kind: PosteriorOf | BestOf) -> Type:
-    name = expr.name.name
-    fields = POSTERIOR_FIELDS if isinstance(kind, PosteriorOf) else TRACE_FIELDS
-    if isinstance(kind, PosteriorOf) and name == "best":
-        return BestOf(kind.value)
-    if name in fields:
-        if name in WEIGHTED_ONLY and isinstance(kind, PosteriorOf) and not kind.evidence:
-            c.report("E445", expr.name, name=name)
-        return substitute(fields[name], {"T": kind.value})
-    if name in POSTERIOR_METHODS:
-        c.report("E214", expr.name, what=f"'{name}' is a method", hint=f"call it: `{c.quoted(expr)}(...)`")
-        return UNKNOWN
-    known = [*fields, *(["best", *POSTERIOR_METHODS] if isinstance(kind, PosteriorOf) else [])]
-    hint = closest_hint(name, known) or f"it has {', '.join(known)}"
-    c.report("E214", expr.name, what=f"a {show(kind)} has no '{name}'", hint=hint)
-    return UNKNOWN
 
 
 # -------------------------------------------------------------------------------------------------- values
@@ -338,14 +249,25 @@ def _call_value(c: Checker, expr: s.Call, kind: Type) -> Type:
     if isinstance(kind, DistOf):
         c.report("E209", expr.callee, what=f"'{name}' is a distribution", hint=f"write `sample {name}`")
     elif kind != UNKNOWN:
-        c.report("E209", expr.callee, what=f"'{name}' is {with_article(kind)}", hint="only functions, models, rewards and record types are called")
+        c.report(
+            "E209",
+            expr.callee,
+            what=f"'{name}' is {with_article(kind)}",
+            hint="only functions, models, rewards and record types are called",
+        )
     return give_up(c, expr)
 
 
 def _call_function_value(c: Checker, expr: s.Call, kind: Function, name: str) -> Type:
     for each in expr.args:
         if each.name is not None:
-            c.report("E212", each.name, callee=f"'{name}'", name=each.name.name, hint="a function in a variable takes its arguments by position")
+            c.report(
+                "E212",
+                each.name,
+                callee=f"'{name}'",
+                name=each.name.name,
+                hint="a function in a variable takes its arguments by position",
+            )
     positional = [each.value for each in expr.args]
     for index, arg in enumerate(positional):
         if index < len(kind.params):
@@ -355,8 +277,20 @@ def _call_function_value(c: Checker, expr: s.Call, kind: Function, name: str) ->
             check_expressions.infer(c, arg)
     if len(positional) > len(kind.params):
         takes = f"{len(kind.params)} argument{'s' * (len(kind.params) != 1)}"
-        c.report("E211", positional[len(kind.params)], callee=f"'{name}'", takes=takes, hint=f"it is a {show(kind)}")
+        c.report(
+            "E211",
+            positional[len(kind.params)],
+            callee=f"'{name}'",
+            takes=takes,
+            hint=f"it is a {show(kind)}",
+        )
     elif len(positional) < len(kind.params):
-        c.report("E210", expr, callee=f"'{name}'", names=f"number {len(positional) + 1}", hint=f"it is a {show(kind)}")
+        c.report(
+            "E210",
+            expr,
+            callee=f"'{name}'",
+            names=f"number {len(positional) + 1}",
+            hint=f"it is a {show(kind)}",
+        )
     c.module.calls[expr] = ResolvedCall("value", None, tuple(positional), receiver=expr.callee)
     return kind.result

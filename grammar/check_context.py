@@ -168,7 +168,11 @@ class Checker:
             earlier.used = local.used = True
             local.type = UNKNOWN
         elif local.kind == "let" and (target.name in self.module.symbols or target.name in FUNCTIONS):
-            meaning = "a declaration of this file" if target.name in self.module.symbols else "the built-in function"
+            meaning = (
+                "a declaration of this file"
+                if target.name in self.module.symbols
+                else "the built-in function"
+            )
             self.report("W406", target, name=target.name, meaning=meaning)
         self._opened[-1].append((target.name, earlier))
         self.locals[target.name] = local
@@ -216,7 +220,9 @@ class Checker:
             return
         mend = f"let {local.name} = sample {self.quoted(local.value)}"
         note = Note(f"'{local.name}' is used as a value here", expr.span)
-        self.report("E302", local.value, notes=[note], what=f"'{local.name}' would be", values=values, mend=mend)
+        self.report(
+            "E302", local.value, notes=[note], what=f"'{local.name}' would be", values=values, mend=mend
+        )
         local.type = UNKNOWN
 
 
@@ -254,5 +260,3 @@ def closest(found: str, known: Iterable[str]) -> str | None:
 def closest_hint(found: str, known: Iterable[str]) -> str | None:
     near = closest(found, known)
     return f"did you mean '{near}'?" if near else None
-
-

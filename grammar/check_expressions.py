@@ -14,6 +14,7 @@ from grammar import check_access, check_binders, check_calls, check_operators, c
 from grammar import syntax as s
 from grammar.check_context import Checker
 from grammar.check_fit import fit, need_bool, need_shown
+from grammar.check_members import field_of
 from grammar.check_narrowing import assume
 from grammar.check_types import hashable, imported_member
 from grammar.patterns import bad_pattern
@@ -129,7 +130,11 @@ def item_asked(want: Type | None) -> Type | None:
 
 
 def _tuple(c: Checker, expr: s.TupleExpr, want: Type | None) -> Type:
-    asked = [o for o in options(want) if isinstance(o, TupleOf) and len(o.items) == len(expr.items)] if want else []
+    asked = (
+        [o for o in options(want) if isinstance(o, TupleOf) and len(o.items) == len(expr.items)]
+        if want
+        else []
+    )
     if len(asked) != 1:
         return TupleOf(tuple(infer(c, item) for item in expr.items))
     for item, kind in zip(expr.items, asked[0].items):
@@ -158,7 +163,13 @@ def dict_asked(want: Type | None) -> DictOf | None:
 def _report_doubles(c: Checker, keys: tuple[s.Expr, ...]) -> None:
     seen: set[object] = set()
     for key in keys:
-        value = key.literal if isinstance(key, s.Text) else key.value if isinstance(key, (s.IntLiteral, s.BoolLiteral)) else None
+        value = (
+            key.literal
+            if isinstance(key, s.Text)
+            else key.value
+            if isinstance(key, (s.IntLiteral, s.BoolLiteral))
+            else None
+        )
         if value is not None and (type(value), value) in seen:
             c.report("E111", key, what=f"key {c.quoted(key)}", where="this dict")
         seen.add((type(value), value))
@@ -202,12 +213,24 @@ def value_of(c: Checker, expr: s.Expr, symbol: Symbol) -> Type:
         case ModelSymbol():
             return symbol.type
         case TypeSymbol():
-            hint = f"write `{symbol.name}(...)` for a value of it" if symbol.record else "it stands behind ':' or 'is' only"
+            hint = (
+                f"write `{symbol.name}(...)` for a value of it"
+                if symbol.record
+                else "it stands behind ':' or 'is' only"
+            )
             c.report("E112", expr, name=symbol.name, what="a type", hint=hint)
         case ModuleSymbol():
-            c.report("E112", expr, name=symbol.name, what="an imported file", hint=f"write `{symbol.name}.name`")
+            c.report(
+                "E112", expr, name=symbol.name, what="an imported file", hint=f"write `{symbol.name}.name`"
+            )
         case _:
-            c.report("E112", expr, name=symbol.name, what="a built-in function", hint=f"call it, or write `fn(x: ...) => {symbol.name}(x)`")
+            c.report(
+                "E112",
+                expr,
+                name=symbol.name,
+                what="a built-in function",
+                hint=f"call it, or write `fn(x: ...) => {symbol.name}(x)`",
+            )
     return UNKNOWN
 
 
@@ -230,7 +253,7 @@ def _member(c: Checker, expr: s.Member, want: Type | None) -> Type:
     if qualified:
         return UNKNOWN if symbol is None else value_of(c, expr, symbol)
     kind = infer(c, expr.value)
-    return check_calls.field_of(c, expr, kind)
+    return field_of(c, expr, kind)
 
 
 # ------------------------------------------------------------------------------------------------ conditions
@@ -250,7 +273,13 @@ def _conditional(c: Checker, expr: s.Conditional, want: Type | None) -> Type:
             fit(c, branch, kind, want, "this branch")
         return want
     if merged is None:
-        c.report("E228", expr.otherwise, place="the value after `else`", first=show(kinds[0]), second=show(kinds[1]))
+        c.report(
+            "E228",
+            expr.otherwise,
+            place="the value after `else`",
+            first=show(kinds[0]),
+            second=show(kinds[1]),
+        )
         return UNKNOWN
     for branch, kind in zip(branches, kinds):
         fit(c, branch, kind, merged, "this branch")

@@ -97,7 +97,11 @@ def _distinguished(kind: Type) -> str:
 def _mend(c: Checker, expr: s.Node, found: Type, wanted: Type) -> str:
     """What to write instead."""
     name = c.quoted(expr)
-    if isinstance(expr, s.Text) and (INT in options(wanted) or FLOAT in options(wanted)) and _spells_number(expr):
+    if (
+        isinstance(expr, s.Text)
+        and (INT in options(wanted) or FLOAT in options(wanted))
+        and _spells_number(expr)
+    ):
         return f"write `{expr.literal}` without quotes"
     if isinstance(expr, (s.IntLiteral, s.FloatLiteral, s.BoolLiteral)) and STR in options(wanted):
         return f'write `"{name}"`'
@@ -128,7 +132,9 @@ def _mend(c: Checker, expr: s.Node, found: Type, wanted: Type) -> str:
     if isinstance(found, Function) and _would_fit(found.result, wanted):
         return f"call it: `{name}(...)`"
     if found == NONE:
-        return f"only a `{show(wanted)}?` may be none" if not isinstance(wanted, Function) else "give a function"
+        return (
+            f"only a `{show(wanted)}?` may be none" if not isinstance(wanted, Function) else "give a function"
+        )
     return _example_of(wanted, name)
 
 

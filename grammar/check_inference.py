@@ -1,4 +1,4 @@
-"""`infer` and `limit` lines and `test` blocks: engines with their options, and whether an engine can run a program."""
+"""`infer` and `limit` lines: engines with their options, and whether an engine can run a program."""
 
 from __future__ import annotations
 
@@ -7,19 +7,31 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from grammar import syntax as s
-from grammar.check_binders import block
-from grammar.check_context import Body, Checker, closest, closest_hint
-from grammar.check_expressions import check, condition, infer
+from grammar.check_context import Checker, closest, closest_hint
 from grammar.check_sites import WORDS
 from grammar.constants import NotConstant, fold
 from grammar.diagnostics import Note
-from grammar.symbols import ExternSymbol, FunctionSymbol, Inference, Local, ModelSymbol, Site, TestCase
-from grammar.types import REGEX, STR, PosteriorOf, assignable, quote, show, union
+from grammar.symbols import ExternSymbol, FunctionSymbol, Inference, ModelSymbol, Site
+from grammar.types import quote
 from ppl.cost import limit
 from ppl.registry import ENGINES, REQUIRED, EngineEntry, Option
 
-OLD_ENGINES = {"enumerate": "exact", "enumeration": "exact", "is": "importance", "bestof": "best_of", "a_star": "astar", "pg": "particle_gibbs"}  # fmt: skip
-OLD_OPTIONS = {"ess": "ess_threshold", "resample": "resampling", "n": "particles", "num_particles": "particles", "k": "width"}
+OLD_ENGINES = {
+    "enumerate": "exact",
+    "enumeration": "exact",
+    "bestof": "best_of",
+    "a_star": "astar",
+    "pg": "particle_gibbs",
+}
+"""What an engine is called elsewhere."""
+
+OLD_OPTIONS = {
+    "ess": "ess_threshold",
+    "resample": "resampling",
+    "n": "particles",
+    "num_particles": "particles",
+    "k": "width",
+}
 
 FUEL = ("max_steps", "max_depth", "max_text", "max_list")
 """Limits of one run of the machine, beside those of `ppl.limit`."""
@@ -51,12 +63,22 @@ def engine(c: Checker, written: s.Engine) -> EngineOptions | None:
 def _option(c: Checker, name: str, entry: EngineEntry, index: int, arg: s.Arg, given: dict[str, Any]) -> bool:
     """Add one option to `given`; False, reported, if it does not exist or its value does not fit."""
     if arg.name is None and index >= len(entry.options):
-        c.report("E420", arg.value, what=f"{name} has no {index + 1} options", hint=f"its options are {_options(entry)}")
+        c.report(
+            "E420",
+            arg.value,
+            what=f"{name} has no {index + 1} options",
+            hint=f"its options are {_options(entry)}",
+        )
         return False
     option = arg.name.name if arg.name is not None else list(entry.options)[index]
     spec = entry.options.get(option)
     if spec is None:
-        c.report("E420", arg.name or arg.value, what=f"{name} has no option '{option}'", hint=_option_hint(option, entry))
+        c.report(
+            "E420",
+            arg.name or arg.value,
+            what=f"{name} has no option '{option}'",
+            hint=_option_hint(option, entry),
+        )
         return False
     if option in given:
         c.report("E213", arg.name or arg.value, callee=f"'{name}'", name=option)
@@ -85,7 +107,11 @@ def _option_hint(option: str, entry: EngineEntry) -> str:
 
 def _options(entry: EngineEntry) -> str:
     """The options that a file can set, with their defaults."""
-    shown = (o if spec.default is REQUIRED else f"{o}={_value(spec.default)}" for o, spec in entry.options.items() if spec.kind != "function")
+    shown = (
+        o if spec.default is REQUIRED else f"{o}={_value(spec.default)}"
+        for o, spec in entry.options.items()
+        if spec.kind != "function"
+    )
     return ", ".join(shown) or "none"
 
 
@@ -102,7 +128,11 @@ def _value_hint(spec: Option) -> str:
 def _choice_hint(spec: Option, value: object) -> str | None:
     if spec.kind == "function":
         return "a function can be given from Python only"
-    near = closest(value, [each for each in spec.choices if isinstance(each, str)]) if isinstance(value, str) else None
+    near = (
+        closest(value, [each for each in spec.choices if isinstance(each, str)])
+        if isinstance(value, str)
+        else None
+    )
     if near:
         return f'did you mean "{near}"?'
     return spec.meaning or None
@@ -118,21 +148,36 @@ def program(c: Checker, name: s.Identifier | None, place: s.Node, line: str) -> 
         found = programs.get(name.name)
         if found is None:
             other = name.name in c.module.functions
-            hint = f"'{name.name}' is a fn; declare it with `program`" if other else closest_hint(name.name, programs)
-            c.report("E425", name, what=f"'{name.name}' is not a program of this file", hint=hint or _listing(programs))
+            hint = (
+                f"'{name.name}' is a fn; declare it with `program`"
+                if other
+                else closest_hint(name.name, programs)
+            )
+            c.report(
+                "E425",
+                name,
+                what=f"'{name.name}' is not a program of this file",
+                hint=hint or _listing(programs),
+            )
         else:
             c.module.names[name] = found
         return found
     if c.module.main is None:
         what = "this file has no program" if not programs else "this file has several programs"
-        mend = "declare one: `program solve(question: str) -> str { ... }`" if not programs else f"write `{line} {next(iter(programs))}`"
+        mend = (
+            "declare one: `program solve(question: str) -> str { ... }`"
+            if not programs
+            else f"write `{line} {next(iter(programs))}`"
+        )
         c.report("E425", place, what=what, hint=mend)
     return c.module.main
 
 
 def _listing(programs: Iterable[str]) -> str:
     names = ", ".join(programs)
-    return f"its programs are {names}" if names else "declare it: `program solve(question: str) -> str { ... }`"
+    return (
+        f"its programs are {names}" if names else "declare it: `program solve(question: str) -> str { ... }`"
+    )
 
 
 def infer_line(c: Checker, decl: s.InferDecl) -> None:
@@ -169,13 +214,25 @@ def _suits(c: Checker, written: s.Engine, start: FunctionSymbol) -> None:
     if "finite" in entry.needs:
         free = next((site for each in facts for site in each.sites if site.free), None)
         if free is not None:
-            hint = None if free.model is not None else "use another engine: smc(particles=16), importance(particles=16)"
+            hint = (
+                None
+                if free.model is not None
+                else "use another engine: smc(particles=16), importance(particles=16)"
+            )
             notes = _elsewhere(c, free)
             c.report("E410", written, name=name, site=_site(free), why=free.free, notes=notes, hint=hint)
     if "rescore" in entry.needs:
         silent = next((site for each in facts for site in each.sites if _cannot_score(site.model)), None)
         if silent is not None and silent.model is not None:
-            c.report("E411", written, name=name, model=silent.model.name, site=_site(silent), lacks=WORDS["score"], notes=_elsewhere(c, silent))
+            c.report(
+                "E411",
+                written,
+                name=name,
+                model=silent.model.name,
+                site=_site(silent),
+                lacks=WORDS["score"],
+                notes=_elsewhere(c, silent),
+            )
         impure = next((each for each in called if isinstance(each, ExternSymbol) and not each.pure), None)
         if impure is not None:
             c.report("E412", written, name=name, extern=impure.name)
@@ -196,7 +253,12 @@ def _site(site: Site) -> str:
 
 def _elsewhere(c: Checker, site: Site) -> list[Note]:
     here = site.source is c.source
-    return [Note("the choice is here" if here else f"the choice is in {site.source.path}", site.node.span if here else None)]
+    return [
+        Note(
+            "the choice is here" if here else f"the choice is in {site.source.path}",
+            site.node.span if here else None,
+        )
+    ]
 
 
 # ---------------------------------------------------------------------------------------------------- limits
@@ -223,90 +285,12 @@ def _limit(c: Checker, each: s.Limit) -> float:
     whole = each.name.name != "seconds"
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or value <= 0:
         kind = "a positive integer" if whole else "a positive number"
-        c.report("E428", each.value, name=each.name.name, kind=kind, example=f"{each.name.name} = {20_000 if whole else 60}")
+        c.report(
+            "E428",
+            each.value,
+            name=each.name.name,
+            kind=kind,
+            example=f"{each.name.name} = {20_000 if whole else 60}",
+        )
         return 0
     return value
-
-
-# ----------------------------------------------------------------------------------------------------- tests
-
-
-def test_block(c: Checker, decl: s.TestDecl) -> None:
-    """A test: what is given, how it runs, what the scripted model replies, what is expected."""
-    tested = program(c, decl.program, decl.title, f'test "{decl.title.literal}" of')
-    given: dict[str, s.Expr] = {}
-    engines: list[EngineOptions] = []
-    replies, expects = [], []
-    c.body = Body("", None, draws=False)
-    for item in decl.items:
-        match item:
-            case s.Given():
-                _given(c, item, tested, given)
-            case s.WithEngine():
-                chosen = engine(c, item.engine)
-                if engines:
-                    c.report("E426", item, what="`with` in this test")
-                engines.extend([chosen] if chosen is not None else [])
-            case s.Reply():
-                _reply(c, item)
-                replies.append(item)
-            case s.Expect():
-                expects.append(item)
-    if tested is not None:
-        _expectations(c, tested, engines[0] if engines else _default_engine(c), expects)
-        _report_not_given(c, decl, tested, given)
-        title = decl.title.literal or ""
-        c.module.tests.append(TestCase(title, tested, given, engines[0] if engines else None, tuple(replies), tuple(e.condition for e in expects), decl))
-    c.body = Body("", None)
-    if not expects:
-        c.report("W407", decl.title)
-
-
-def _default_engine(c: Checker) -> EngineOptions | None:
-    return c.module.inference.engines[-1] if c.module.inference is not None else None
-
-
-def _given(c: Checker, item: s.Given, tested: FunctionSymbol | None, given: dict[str, s.Expr]) -> None:
-    name = item.name.name
-    if tested is None:
-        infer(c, item.value)
-        return
-    param = next((p for p in tested.params if p.name == name), None)
-    if name in given:
-        c.report("E426", item.name, what=f"`given {name}` in this test")
-    if param is None:
-        infer(c, item.value)
-        names = [p.name for p in tested.params]
-        hint = closest_hint(name, names) or (f"its parameters are {', '.join(names)}" if names else "it has no parameters")
-        c.report("E212", item.name, callee=f"'{tested.name}'", name=name, hint=hint)
-        return
-    check(c, item.value, param.type, f"argument '{name}' of '{tested.name}'")
-    given[name] = item.value
-
-
-def _report_not_given(c: Checker, decl: s.TestDecl, tested: FunctionSymbol, given: Mapping[str, s.Expr]) -> None:
-    lacking = [p for p in tested.params if p.required and p.name not in given]
-    if lacking:
-        first = lacking[0]
-        c.report("E440", decl.title, program=tested.name, name=first.name, type=show(first.type))
-
-
-def _reply(c: Checker, item: s.Reply) -> None:
-    pattern = infer(c, item.pattern)
-    if not assignable(pattern, union((STR, REGEX))):
-        c.report("E442", item.pattern, what="the pattern of a reply", kinds="a text or a pattern", found=show(pattern), hint='write `reply re"2 \\+ 2" -> "4"`')
-    text = infer(c, item.text)
-    if not assignable(text, STR):
-        c.report("E442", item.text, what="a reply", kinds="a text", found=show(text), hint='write `reply "question" -> "answer"`')
-
-
-def _expectations(c: Checker, tested: FunctionSymbol, chosen: EngineOptions | None, expects: list[s.Expect]) -> None:
-    """Check what is expected of `posterior`, whose values are the program's."""
-    entry = ENGINES[chosen[0]] if chosen is not None else None
-    kind = PosteriorOf(tested.result, evidence=entry is None or entry.result != "search")
-    with block(c):
-        for each in expects:
-            name = s.Identifier(each.span, "posterior")
-            with block(c):
-                c.declare(name, Local("posterior", kind, each.span, "parameter"))
-                condition(c, each.condition, "what a test expects")

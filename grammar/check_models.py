@@ -48,8 +48,19 @@ def _form(c: Checker, decl: s.ModelDecl, wanted: Type) -> ModelForm | None:
         hint = OLD_SPELLINGS.get(backend) or closest_hint(backend, schemes) or known
         c.report("E430", decl.backend, name=backend, hint=hint)
     elif form.kind != wanted:
-        mend = f'reward {decl.name.name} = reward("judge:...")' if wanted == REWARD else f"reward {decl.name.name} = reward(...)"
-        c.report("E432", decl.backend, backend=backend, gives=f"a {form.signature.text.rpartition(' ')[2]}", kind=decl.kind, mend=mend)
+        mend = (
+            f'reward {decl.name.name} = reward("judge:...")'
+            if wanted == REWARD
+            else f"reward {decl.name.name} = reward(...)"
+        )
+        c.report(
+            "E432",
+            decl.backend,
+            backend=backend,
+            gives=f"a {form.signature.text.rpartition(' ')[2]}",
+            kind=decl.kind,
+            mend=mend,
+        )
         return None
     return form
 
@@ -58,7 +69,15 @@ def _arguments(c: Checker, decl: s.ModelDecl, form: ModelForm) -> dict[str, Any]
     """The plain values of the arguments, by parameter."""
     own = form.signature
     c.fixed = "the declaration of a model"
-    matched = match(c, decl.backend, f"'{decl.backend.name}'", own.params, decl.args, named=own.named, example=form.example)
+    matched = match(
+        c,
+        decl.backend,
+        f"'{decl.backend.name}'",
+        own.params,
+        decl.args,
+        named=own.named,
+        example=form.example,
+    )
     values = {}
     for param, arg in zip(own.params, matched.args):
         if arg is None:
@@ -78,7 +97,12 @@ def _plain(c: Checker, arg: s.Expr, name: str) -> Any:
         return fold(arg, c.constants)
     except NotConstant as error:
         place: s.Node = error.node
-        c.report("E431", place, what=f"argument '{name}' is not a plain value", hint="write it out: a model is loaded before anything runs")
+        c.report(
+            "E431",
+            place,
+            what=f"argument '{name}' is not a plain value",
+            hint="write it out: a model is loaded before anything runs",
+        )
         return None
 
 
@@ -89,7 +113,12 @@ def _check_reward(c: Checker, decl: s.ModelDecl, spec: str) -> None:
         hint = closest_hint(family, families) or f"families are {', '.join(families)}"
         c.report("E430", decl.args[0].value, name=f"reward:{family}", hint=hint)
     elif not colon:
-        c.report("E431", decl.args[0].value, what=f"'{spec}' names no kind of reward", hint=f'write `reward("judge:{spec}")` for a judge, or "head:DIR", "fn:FILE.py:NAME"')
+        c.report(
+            "E431",
+            decl.args[0].value,
+            what=f"'{spec}' names no kind of reward",
+            hint=f'write `reward("judge:{spec}")` for a judge, or "head:DIR", "fn:FILE.py:NAME"',
+        )
 
 
 def _check_rows(c: Checker, decl: s.ModelDecl, rows: dict[str, dict[str, float]], end: str) -> None:
@@ -97,16 +126,38 @@ def _check_rows(c: Checker, decl: s.ModelDecl, rows: dict[str, dict[str, float]]
     place = decl.args[0].value
     for context, row in rows.items():
         if any(weight < 0 for weight in row.values()) or sum(row.values()) <= 0:
-            c.report("E431", place, what=f'the row of "{context}" has weights that are negative or all zero', hint="give each symbol a weight >= 0, and one of them more than 0")
+            c.report(
+                "E431",
+                place,
+                what=f'the row of "{context}" has weights that are negative or all zero',
+                hint="give each symbol a weight >= 0, and one of them more than 0",
+            )
             return
-    long = next((sym for sym in [*rows, *(sym for row in rows.values() for sym in row)] if len(sym) > 1), None)
+    long = next(
+        (sym for sym in [*rows, *(sym for row in rows.values() for sym in row)] if len(sym) > 1), None
+    )
     if long is not None:
-        c.report("E431", place, what=f'"{long}" is more than one character', hint="the symbols of a table are single characters")
+        c.report(
+            "E431",
+            place,
+            what=f'"{long}" is more than one character',
+            hint="the symbols of a table are single characters",
+        )
         return
-    symbols = {symbol: context for context, row in rows.items() for symbol in row if symbol != end and row[symbol] > 0}
+    symbols = {
+        symbol: context
+        for context, row in rows.items()
+        for symbol in row
+        if symbol != end and row[symbol] > 0
+    }
     lacking = next((symbol for symbol in symbols if symbol not in rows), None)
     if lacking is not None:
-        c.report("E431", place, what=f'the symbol "{lacking}" (in the row of "{symbols[lacking]}") has no row of its own', hint=f'add a row: `"{lacking}": {{"{end}": 1.0}}`')
+        c.report(
+            "E431",
+            place,
+            what=f'the symbol "{lacking}" (in the row of "{symbols[lacking]}") has no row of its own',
+            hint=f'add a row: `"{lacking}": {{"{end}": 1.0}}`',
+        )
 
 
 def _capabilities(backend: str, args: Mapping[str, Any]) -> frozenset[str] | None:

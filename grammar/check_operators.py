@@ -45,7 +45,11 @@ from grammar.types import (
 def binary(c: Checker, expr: s.Binary, want: Type | None) -> Type:
     """The type of `left op right`; an operand with another type is reported."""
     left = check_expressions.infer(c, expr.left, want if expr.op == "+" else None)
-    push = left if expr.op == "+" and isinstance(left, (ListOf, DictOf)) and not mentions(left, (NEVER,)) else want
+    push = (
+        left
+        if expr.op == "+" and isinstance(left, (ListOf, DictOf)) and not mentions(left, (NEVER,))
+        else want
+    )
     right = check_expressions.infer(c, expr.right, push if expr.op == "+" else None)
     return combine(c, expr, expr.left, left, expr.op, expr.right, right)
 
@@ -68,7 +72,9 @@ def combine(
 def _arithmetic(c: Checker, a: s.Node, left: Type, op: str, b: s.Expr, right: Type) -> Type:
     if PROB in (left, right) and _stays_prob(c, a, left, op, b, right):
         return PROB
-    if (left, right) == (INT, INT) and (op in ("+", "-", "*", "//", "%") or op == "**" and isinstance(b, s.IntLiteral)):
+    if (left, right) == (INT, INT) and (
+        op in ("+", "-", "*", "//", "%") or op == "**" and isinstance(b, s.IntLiteral)
+    ):
         return INT
     return FLOAT
 
@@ -104,7 +110,9 @@ def _report_operands(
         if NONE in options(kind) and kind != NONE:
             missing(c, node, kind)
             return
-    c.report("E202", whole, op=op, left=show(left), right=show(right), hint=_operand_hint(c, a, left, op, b, right))
+    c.report(
+        "E202", whole, op=op, left=show(left), right=show(right), hint=_operand_hint(c, a, left, op, b, right)
+    )
 
 
 def _operand_hint(c: Checker, a: s.Node, left: Type, op: str, b: s.Expr, right: Type) -> str:
@@ -122,10 +130,14 @@ def _operand_hint(c: Checker, a: s.Node, left: Type, op: str, b: s.Expr, right: 
     if op == "%" and assignable(left, STR):
         return 'put the value into the text: "${value}"'
     if left == STR or right == STR:
-        return "turn the text into a number with `int(...)` or `float(...)`; each is none where it spells none"
+        return (
+            "turn the text into a number with `int(...)` or `float(...)`; each is none where it spells none"
+        )
     if BOOL in (left, right):
         return "write `1 if condition else 0` to count with a bool"
-    return "arithmetic takes int, float and prob; `+` also joins texts, lists and dicts and goes on with a chat"
+    return (
+        "arithmetic takes int, float and prob; `+` also joins texts, lists and dicts and goes on with a chat"
+    )
 
 
 def unary(c: Checker, expr: s.Unary) -> Type:
@@ -153,7 +165,9 @@ def logical(c: Checker, expr: s.Logical, want: Type | None) -> Type:
         check_expressions.infer(c, expr.right, want)
         return UNKNOWN
     if expr.op == "or" and assignable(left, STR):
-        c.report("E203", expr.left, place="the left side of 'or'", found=show(left), hint=_text_default(c, expr))
+        c.report(
+            "E203", expr.left, place="the left side of 'or'", found=show(left), hint=_text_default(c, expr)
+        )
         check_expressions.infer(c, expr.right, want)
         return UNKNOWN
     mark = c.mark()
@@ -233,10 +247,23 @@ def _membership(c: Checker, expr: s.Compare, left: Type, right: Type) -> None:
         missing(c, expr.right, right)
         return
     else:
-        c.report("E202", expr, op=expr.op, left=show(left), right=show(right), hint="`in` looks into a text, a list, or the keys of a dict")
+        c.report(
+            "E202",
+            expr,
+            op=expr.op,
+            left=show(left),
+            right=show(right),
+            hint="`in` looks into a text, a list, or the keys of a dict",
+        )
         return
     if item != NEVER and not overlaps(left, item):
-        c.report("E205", expr, left=show(left), right=f"an item of {show(right)}", hint=f"the items are {show(item)}")
+        c.report(
+            "E205",
+            expr,
+            left=show(left),
+            right=f"an item of {show(right)}",
+            hint=f"the items are {show(item)}",
+        )
 
 
 def _order(c: Checker, expr: s.Compare, left: Type, right: Type) -> None:

@@ -182,14 +182,24 @@ def check_model_call(c: Checker, expr: s.Call, call: ResolvedCall) -> None:
 
 
 def _warn_space(c: Checker, context: s.Expr) -> None:
-    if isinstance(context, s.Text) and context.parts and isinstance(context.parts[-1], str) and context.parts[-1].endswith(" "):
+    if (
+        isinstance(context, s.Text)
+        and context.parts
+        and isinstance(context.parts[-1], str)
+        and context.parts[-1].endswith(" ")
+    ):
         end = context.span.end - 1
         c.report("W402", c.source.span(end - 1, end))
 
 
 def _warn_unbounded(c: Checker, expr: s.Expr) -> None:
     call = c.module.calls.get(expr) if isinstance(expr, s.Call) else None
-    if call is None or call.kind != "model" or not isinstance(call.target, Builtin) or call.target.name != "call":
+    if (
+        call is None
+        or call.kind != "model"
+        or not isinstance(call.target, Builtin)
+        or call.target.name != "call"
+    ):
         return
     if all(argument(call, name) is None for name in ("max_tokens", "stop", "grammar")):
         c.report("W401", expr, model=c.quoted(expr).partition("(")[0])
@@ -202,7 +212,11 @@ def check_log_weight(c: Checker, expr: s.Expr, word: str) -> None:
     if probability is not None:
         whole = probability is expr
         name = c.quoted(probability)
-        hint = None if whole else f"write `log({name})` for its log weight; `float({name})` if you mean the number itself"
+        hint = (
+            None
+            if whole
+            else f"write `log({name})` for its log weight; `float({name})` if you mean the number itself"
+        )
         c.report("E301", probability, word=word, name=name, hint=hint)
     elif kind != UNKNOWN:
         _check_number(c, expr, kind, word)

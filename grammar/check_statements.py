@@ -48,7 +48,13 @@ def _let(c: Checker, statement: s.Let) -> bool:
         return True
     kind = infer(c, statement.value)
     if mentions(kind, (NEVER,)):
-        c.report("E204", statement.value, name=statement.targets[0].name, what=c.quoted(statement.value), mend=_empty(kind))
+        c.report(
+            "E204",
+            statement.value,
+            name=statement.targets[0].name,
+            what=c.quoted(statement.value),
+            mend=_empty(kind),
+        )
         kind = UNKNOWN
     elif kind == NONE:
         source = c.module.names.get(statement.value)
@@ -79,9 +85,19 @@ def _assign(c: Checker, statement: s.Assign) -> bool:
         if local is None:
             near = closest_hint(name, c.locals)
             c.body.missing.add(name)
-            c.report("E105", statement.target, what=f"'{name}' is not declared", hint=near or f"declare it first: `let {name} = ...`")
+            c.report(
+                "E105",
+                statement.target,
+                what=f"'{name}' is not declared",
+                hint=near or f"declare it first: `let {name} = ...`",
+            )
         else:
-            c.report("E105", statement.target, what=f"'{name}' is not a variable: it cannot get another value", hint=f"declare a variable of another name: `let {name}_ = ...`")
+            c.report(
+                "E105",
+                statement.target,
+                what=f"'{name}' is not a variable: it cannot get another value",
+                hint=f"declare a variable of another name: `let {name}_ = ...`",
+            )
         infer(c, statement.value)
         return True
     c.module.names[statement.target] = local
@@ -100,7 +116,9 @@ def _assigned(c: Checker, statement: s.Assign, local: Local) -> Type:
     before = c.value_type(local)
     want = before if isinstance(before, (ListOf, DictOf)) else None
     right = infer(c, statement.value, want)
-    kind = check_operators.combine(c, statement, statement.target, before, statement.op, statement.value, right)
+    kind = check_operators.combine(
+        c, statement, statement.target, before, statement.op, statement.value, right
+    )
     if isinstance(before, (ListOf, DictOf)) and kind != UNKNOWN and not assignable(kind, local.type):
         fit(c, statement.value, right, local.type, f"what is added to '{local.name}'")
         return UNKNOWN
@@ -199,7 +217,11 @@ def _warn_uneven(c: Checker, statement: s.If, otherwise: s.Block) -> None:
     weighing = [any(isinstance(each, WEIGHING) for each in body.statements) for body in blocks]
     if any(weighing) and not all(weighing):
         bare = blocks[weighing.index(False)]
-        c.report("W411", c.source.span(bare.span.start, bare.span.start + 1), line=blocks[weighing.index(True)].span.line)
+        c.report(
+            "W411",
+            c.source.span(bare.span.start, bare.span.start + 1),
+            line=blocks[weighing.index(True)].span.line,
+        )
 
 
 def _end(c: Checker, start: int, mark: int, reached: bool) -> tuple[bool, dict[Local, Type]]:
@@ -221,7 +243,13 @@ def _while(c: Checker, statement: s.While) -> bool:
     check(c, statement.bound, INT, "the bound of this `while`")
     bound = folded_number(statement.bound, c.constants)
     if bound is not None and bound < 1:
-        c.report("E219", statement.bound, what="the bound of this `while`", bound="at least 1", value=c.quoted(statement.bound))
+        c.report(
+            "E219",
+            statement.bound,
+            what="the bound of this `while`",
+            bound="at least 1",
+            value=c.quoted(statement.bound),
+        )
     with _loop(c, statement.body):
         condition(c, statement.condition, "the condition of this `while`")
         assume(c, statement.condition, True)

@@ -81,7 +81,11 @@ def _named(c: Checker, written: s.TypeName) -> Type:
         return _plain(c, written, symbol.type)
     if name in NAMED:
         return _plain(c, written, NAMED[name])
-    known = [*NAMED, *GENERIC_ARITY, *(n for n, each in c.module.symbols.items() if isinstance(each, TypeSymbol))]
+    known = [
+        *NAMED,
+        *GENERIC_ARITY,
+        *(n for n, each in c.module.symbols.items() if isinstance(each, TypeSymbol)),
+    ]
     meant = FOREIGN.get(name)
     hint = f"write '{meant}'" if meant else closest_hint(name, known)
     for arg in written.args:
@@ -100,12 +104,19 @@ def _imported(c: Checker, written: s.TypeName, alias: s.Identifier) -> Type:
     if member is None:
         return UNKNOWN
     if not isinstance(member, TypeSymbol):
-        c.report("E106", written, name=f"{alias.name}.{written.name.name}", hint="it is declared, but not as a type")
+        c.report(
+            "E106",
+            written,
+            name=f"{alias.name}.{written.name.name}",
+            hint="it is declared, but not as a type",
+        )
         return UNKNOWN
     return _plain(c, written, member.type)
 
 
-def imported_member(c: Checker, module: CheckedModule | None, alias: str, name: s.Identifier) -> Visible | None:
+def imported_member(
+    c: Checker, module: CheckedModule | None, alias: str, name: s.Identifier
+) -> Visible | None:
     """What an imported file declares under a name; None, reported, if nothing that can be seen from outside."""
     symbol = module.symbols.get(name.name) if module is not None else None
     if isinstance(symbol, Visible):
@@ -120,7 +131,9 @@ def imported_member(c: Checker, module: CheckedModule | None, alias: str, name: 
 
 def _plain(c: Checker, written: s.TypeName, kind: Type) -> Type:
     if written.args:
-        c.report("E220", written, name=written.name.name, takes="no types in brackets", example=written.name.name)
+        c.report(
+            "E220", written, name=written.name.name, takes="no types in brackets", example=written.name.name
+        )
         return UNKNOWN
     return kind
 
@@ -130,7 +143,13 @@ def _generic(c: Checker, written: s.TypeName) -> Type:
     arity = GENERIC_ARITY[name]
     if len(args) != arity:
         example = "dict[str, int]" if arity == 2 else f"{name}[str]"
-        c.report("E220", written, name=name, takes="two types in brackets" if arity == 2 else "one type in brackets", example=example)
+        c.report(
+            "E220",
+            written,
+            name=name,
+            takes="two types in brackets" if arity == 2 else "one type in brackets",
+            example=example,
+        )
         return UNKNOWN
     if name == "dict" and not hashable(args[0]):
         c.report("E224", written.args[0], found=c.quoted(written.args[0]))
@@ -141,6 +160,9 @@ def _generic(c: Checker, written: s.TypeName) -> Type:
 def hashable(kind: Type) -> bool:
     """Whether values of a type may be keys of a dict."""
     return all(
-        option in (UNKNOWN, NEVER) or assignable(option, KEYS) or isinstance(option, TupleOf) and all(map(hashable, option.items))
+        option in (UNKNOWN, NEVER)
+        or assignable(option, KEYS)
+        or isinstance(option, TupleOf)
+        and all(map(hashable, option.items))
         for option in options(kind)
     )

@@ -17,9 +17,10 @@ from grammar.check_binders import block
 from grammar.check_context import Body, Checker, TooManyMistakes, closest
 from grammar.check_expressions import check, infer
 from grammar.check_fit import fit
-from grammar.check_inference import infer_line, limit_line, test_block
+from grammar.check_inference import infer_line, limit_line
 from grammar.check_models import check_model
 from grammar.check_statements import check_block
+from grammar.check_tests import test_block
 from grammar.check_types import resolve
 from grammar.constants import NotConstant, fold
 from grammar.diagnostics import Source
@@ -59,7 +60,6 @@ from grammar.types import (
 
 RESERVED = ("seed", "limit", "engine", "live")
 """What the call of a program means by these names is fixed."""
-
 
 
 def check_module(
@@ -129,7 +129,9 @@ def _symbol(c: Checker, decl: s.Declaration, imports: Mapping[str, CheckedModule
                 c.module.imports[decl.alias.name] = module
             return ModuleSymbol(decl.alias.name, module, decl)
         case s.ModelDecl():
-            return ModelSymbol(decl.name.name, REWARD if decl.kind == "reward" else MODEL, decl.backend.name, decl)
+            return ModelSymbol(
+                decl.name.name, REWARD if decl.kind == "reward" else MODEL, decl.backend.name, decl
+            )
         case s.ExternDecl():
             return ExternSymbol(decl.name.name, decl.pure, decl, path)
         case s.RecordDecl():
@@ -215,14 +217,18 @@ def _check_constants(c: Checker) -> None:
                 fit(c, symbol.decl.value, kind, wanted, f"'{symbol.name}'")
             elif mentions(kind, (NEVER,)) or kind == NONE:
                 mend = f"const {symbol.name}: list[str] = []"
-                c.report("E204", symbol.decl.value, name=symbol.name, what=c.quoted(symbol.decl.value), mend=mend)
+                c.report(
+                    "E204", symbol.decl.value, name=symbol.name, what=c.quoted(symbol.decl.value), mend=mend
+                )
                 kind = UNKNOWN
         symbol.type = wanted if wanted is not None else kind
         symbol.ready = True
         with suppress(NotConstant):
             value = fold(symbol.decl.value, c.constants)
             if value is None or isinstance(value, (int, float, bool, str)):
-                c.constants[symbol.name] = float(value) if symbol.type == FLOAT and isinstance(value, int) else value
+                c.constants[symbol.name] = (
+                    float(value) if symbol.type == FLOAT and isinstance(value, int) else value
+                )
     for each in c.module.records.values():
         for field in each.fields.values():
             if field.default is not None:
@@ -283,7 +289,9 @@ def _check_program(c: Checker, symbol: FunctionSymbol) -> None:
 def _check_extern(c: Checker, symbol: ExternSymbol, bound: Collection[str] | None) -> None:
     for written, param in zip(symbol.decl.params, symbol.params):
         if _has_no_value(param.type):
-            c.report("E131", written.type, what=f"parameter '{param.name}' of an extern fn", found=show(param.type))
+            c.report(
+                "E131", written.type, what=f"parameter '{param.name}' of an extern fn", found=show(param.type)
+            )
     if _has_no_value(symbol.result):
         c.report("E131", symbol.decl.result, what="the result of an extern fn", found=show(symbol.result))
     if bound is not None and symbol.name not in bound:

@@ -198,7 +198,7 @@ define(
 define(
     "E130",
     "extern function '{name}' has no implementation",
-    "bind it: `scale run --extern FILE.py:{name}`, or `grammar.load(path, externs={{\"{name}\": function}})`",
+    'bind it: `scale run --extern FILE.py:{name}`, or `grammar.load(path, externs={{"{name}": function}})`',
     "A .scale file runs no Python by itself. An extern function is declared with its types and bound by who runs it.",
     "extern fn price(item: str) -> float",
     "fn price(item: str) -> float { return 1.0 }",
@@ -238,7 +238,7 @@ define(
     "write a comparison, such as `a == b`",
     "There is no truthiness: an empty list, an empty text or 0 is not false. The exception is `a or b` with an optional "
     "a, which means: a, or else b.",
-    _p('if q { record x = 1 }'),
+    _p("if q { record x = 1 }"),
     _p('if q != "" { record x = 1 }'),
 )
 define(
@@ -262,8 +262,8 @@ define(
     "'{what}' may be none (it is {type})",
     "check it first, `if {what} == none {{ ... }}`, or give a default, `{what} or ...`",
     "A value of type `T?` is a T or none. Behind `if x == none { return ... }`, and inside `if x != none { ... }`, x is a T.",
-    _p('let n = int(q)', "record double = n * 2"),
-    _p('let n = int(q) or 0', "record double = n * 2"),
+    _p("let n = int(q)", "record double = n * 2"),
+    _p("let n = int(q) or 0", "record double = n * 2"),
 )
 define(
     "E207",
@@ -294,8 +294,8 @@ define(
     "{callee} lacks argument {names}",
     "give it",
     "Parameters without a default need an argument, by position or by name.",
-    _p("record x = q.replace(\"a\")"),
-    _p("record x = q.replace(\"a\", \"b\")"),
+    _p('record x = q.replace("a")'),
+    _p('record x = q.replace("a", "b")'),
 )
 define(
     "E211",
@@ -357,7 +357,7 @@ define(
     "E218",
     "'{what}' ({found}) cannot be written as text",
     "texts, numbers and bools can stand in a text",
-    "A list or a record has no one way to be written: say `join(xs, \", \")`, `json(x)` or a field.",
+    'A list or a record has no one way to be written: say `join(xs, ", ")`, `json(x)` or a field.',
     _p('record x = "words: ${split(q)}"'),
     _p('record x = "words: ${join(split(q), ", ")}"'),
 )
@@ -382,13 +382,13 @@ define(
     "'{what}' is {found}: it is {verdict} {part}",
     "remove the test, or look at the type",
     "`x is T` asks which option of a union a value is.",
-    'program p(q: int | str) -> int {\n  if q is bool { return 1 }\n  return 2\n}',
-    'program p(q: int | str) -> int {\n  if q is int { return q }\n  return len(q)\n}',
+    "program p(q: int | str) -> int {\n  if q is bool { return 1 }\n  return 2\n}",
+    "program p(q: int | str) -> int {\n  if q is int { return q }\n  return len(q)\n}",
 )
 define(
     "E223",
     "this pattern is not valid: {problem}",
-    "a backslash takes the meaning from a special character, as in re\"2 \\+ 2\"",
+    'a backslash takes the meaning from a special character, as in re"2 \\+ 2"',
     "Patterns are written in the syntax of RE2, which takes time linear in the text: there is no look-around and there "
     "are no backreferences.",
     _p('record x = re"(a".matches(q)'),
@@ -416,8 +416,8 @@ define(
     "give it a name: `let x = {name}`; values never change, so a call that returns nothing new does nothing",
     "Lists, texts, dicts and records never change in place. A call stands alone only for what a function of yours weighs, "
     "draws or records.",
-    _p("q.replace(\"a\", \"b\")"),
-    _p("q = q.replace(\"a\", \"b\")"),
+    _p('q.replace("a", "b")'),
+    _p('q = q.replace("a", "b")'),
 )
 define(
     "E228",
@@ -494,7 +494,7 @@ define(
     "distributions are calls of models, and bernoulli, categorical, uniform, normal, ...",
     "`sample D` draws from a distribution, `observe v from D` weighs a value by it.",
     _p("let a = sample q", "record a"),
-    _p('let a = sample uniform([q, "b"])', 'record a'),
+    _p('let a = sample uniform([q, "b"])', "record a"),
 )
 define(
     "E305",
@@ -531,7 +531,7 @@ define(
 define(
     "E310",
     "the text of a '{role}' turn is {found}",
-    "a turn holds a text; write it as \"${{...}}\"",
+    'a turn holds a text; write it as "${{...}}"',
     "The turns of a chat are texts. What they hold is data: it never becomes a turn of its own.",
     _p("record c = chat { user len(q) }"),
     _p('record c = chat { user "${len(q)}" }'),
@@ -545,16 +545,24 @@ define(
     "use `lm.choice` there, or another engine: smc(particles=16), importance(particles=16)",
     "An engine that goes through all values of every choice needs choices with finitely many of them.",
     _lm("let a = sample lm(q, max_tokens=5)", "record a") + "\ninfer p with exact()",
-    _lm('let a = sample lm.choice(q, ["Yes", "No"])', 'record a') + "\ninfer p with exact()",
+    _lm('let a = sample lm.choice(q, ["Yes", "No"])', "record a") + "\ninfer p with exact()",
 )
 define(
     "E411",
     "{name} scores choices again, but '{model}' at {site} {lacks}",
     "use an engine that only draws (importance, smc), or a local model",
     "A Markov chain compares what was drawn before under the changed program, which takes the log-probabilities of given text.",
-    _lm("let a = sample lm(q, max_tokens=5)", "record a", model='model lm = openai("http://localhost:8000/v1#m")')
+    _lm(
+        "let a = sample lm(q, max_tokens=5)",
+        "record a",
+        model='model lm = openai("http://localhost:8000/v1#m")',
+    )
     + "\ninfer p with mcmc(samples=10)",
-    _lm("let a = sample lm(q, max_tokens=5)", "record a", model='model lm = openai("http://localhost:8000/v1#m")')
+    _lm(
+        "let a = sample lm(q, max_tokens=5)",
+        "record a",
+        model='model lm = openai("http://localhost:8000/v1#m")',
+    )
     + "\ninfer p with importance(particles=10)",
 )
 define(
@@ -627,8 +635,8 @@ define(
     "E430",
     "there is no backend '{name}'",
     "look at `scale models`",
-    "A model is declared by what loads it: smollm2(), hf(\"...\"), gguf(\"...\"), openai(\"...\"), table({...}), and a reward "
-    "by reward(\"...\").",
+    'A model is declared by what loads it: smollm2(), hf("..."), gguf("..."), openai("..."), table({...}), and a reward '
+    'by reward("...").',
     'model lm = mock("replies.toml")',
     'model lm = scripted({"hello": "world"})',
 )
@@ -659,7 +667,7 @@ define(
 define(
     "E442",
     "{what} is {kinds}, not {found}",
-    "write `reply re\"2 \\+ 2\" -> \"4\"`",
+    'write `reply re"2 \\+ 2" -> "4"`',
     "In a test the models are scripted: the first `reply` whose pattern is found in the prompt answers.",
     _p() + '\ntest "t" of p {\n  given q = "a"\n  reply 1 -> "b"\n  expect posterior.mode == "a"\n}',
     _p() + '\ntest "t" of p {\n  given q = "a"\n  reply "1" -> "b"\n  expect posterior.mode == "a"\n}',
@@ -669,13 +677,15 @@ define(
     "the result of a search engine has no {name}",
     "run the test `with` a weighted engine: importance(particles=16), smc(particles=16)",
     "Searches rank runs and do not estimate a posterior: they have no evidence, no effective sample size and no mean.",
-    _p() + '\ntest "t" of p {\n  given q = "a"\n  with best_of(n=2)\n  expect posterior.log_evidence == 0.0\n}',
-    _p() + '\ntest "t" of p {\n  given q = "a"\n  with importance(particles=2)\n  expect posterior.log_evidence == 0.0\n}',
+    _p()
+    + '\ntest "t" of p {\n  given q = "a"\n  with best_of(n=2)\n  expect posterior.log_evidence == 0.0\n}',
+    _p()
+    + '\ntest "t" of p {\n  given q = "a"\n  with importance(particles=2)\n  expect posterior.log_evidence == 0.0\n}',
 )
 define(
     "E511",
     "{form} asks more than '{model}' can do: the backend '{backend}' {lacks}",
-    "use a local model (smollm2, hf, gguf), or score with a judge: `score log(judge.choice(...).prob(\"Yes\"))`",
+    'use a local model (smollm2, hf, gguf), or score with a judge: `score log(judge.choice(...).prob("Yes"))`',
     "`observe`, `log_prob`, `lm.choice` and proposals need log-probabilities of given text, which many served models do not give.",
     _lm('observe q from lm("a", max_tokens=5)', model='model lm = openai("http://localhost:8000/v1#m")'),
     _lm('observe q from lm("a", max_tokens=5)'),
@@ -696,8 +706,8 @@ define(
     "the prompt ends with a space; most tokenizers put the space into the next token, so this lowers quality",
     "remove the space",
     "A model has rarely seen a space token alone before a word: it has learnt ' word' as one token.",
-    _lm('let a = sample lm("Answer: ", max_tokens=5)', 'record a'),
-    _lm('let a = sample lm("Answer:", max_tokens=5)', 'record a'),
+    _lm('let a = sample lm("Answer: ", max_tokens=5)', "record a"),
+    _lm('let a = sample lm("Answer:", max_tokens=5)', "record a"),
 )
 define(
     "W403",
@@ -712,8 +722,8 @@ define(
     "this is never reached",
     "remove it, or move it before the `return`, `break` or `continue`",
     "Statements behind one that leaves the block do nothing.",
-    'program p(q: str) -> str {\n  return q\n  record x = 1\n}',
-    'program p(q: str) -> str {\n  record x = 1\n  return q\n}',
+    "program p(q: str) -> str {\n  return q\n  record x = 1\n}",
+    "program p(q: str) -> str {\n  record x = 1\n  return q\n}",
 )
 define(
     "W405",
@@ -744,8 +754,10 @@ define(
     "{name} is guided by `heuristic`, and this program has none",
     "add `heuristic log(...)`, an estimate of the log weight still to come; without one the search goes by cost alone",
     "Best-first engines expand first what looks best: its weight so far and the heuristic.",
-    _p("let a = sample bernoulli(0.5)", "record a", "score log(0.5)") + "\ninfer p with astar(expand=2, max_nodes=50)",
-    _p("let a = sample bernoulli(0.5)", "record a", "heuristic 0.0", "score log(0.5)") + "\ninfer p with astar(expand=2, max_nodes=50)",
+    _p("let a = sample bernoulli(0.5)", "record a", "score log(0.5)")
+    + "\ninfer p with astar(expand=2, max_nodes=50)",
+    _p("let a = sample bernoulli(0.5)", "record a", "heuristic 0.0", "score log(0.5)")
+    + "\ninfer p with astar(expand=2, max_nodes=50)",
 )
 define(
     "W411",

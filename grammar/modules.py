@@ -176,7 +176,9 @@ def _check(
 ) -> CheckedModule:
     parsed = file.parsed
     if parsed.errors:
-        return CheckedModule(parsed.source, parsed.module, file.path, diagnostics=[*parsed.diagnostics, *file.found])
+        return CheckedModule(
+            parsed.source, parsed.module, file.path, diagnostics=[*parsed.diagnostics, *file.found]
+        )
     imports = {
         alias: files[target].checked if target is not None and not files[target].parsed.errors else None
         for alias, target in file.targets.items()

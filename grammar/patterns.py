@@ -24,7 +24,14 @@ class BadPattern(NamedTuple):
 
 
 _NOT_LINEAR = re.compile(r"(?<!\\)(?:\\\\)*(\(\?<?[=!]|\(\?P=\w+\)|\\[1-9]|\(\?\(|[*+?}]\+|\(\?>)")
-_NAMES = {"(?=": "look-ahead", "(?!": "look-ahead", "(?<=": "look-behind", "(?<!": "look-behind", "(?>": "atomic groups", "(?(": "conditions"}  # fmt: skip
+_NAMES = {
+    "(?=": "look-ahead",
+    "(?!": "look-ahead",
+    "(?<=": "look-behind",
+    "(?<!": "look-behind",
+    "(?>": "atomic groups",
+    "(?(": "conditions",
+}
 
 
 def bad_pattern(pattern: str) -> BadPattern | None:

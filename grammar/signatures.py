@@ -4,20 +4,38 @@
     normal(mu: float, sd: float > 0) -> dist[float]
     min(first: O, second: O, ...) -> O
 
-`T K V A B C` stand for any type; `O` for one whose values have an order (numbers, texts, tuples of them), `S` for one
-that can be written as text, `W` for a text (literal types are kept). A bound behind a type holds for constant arguments. Parameters behind `*` are given by
-name only; `...` takes more arguments like the last one. Besides the language's own types there are `number` (int,
-float or prob), `context` (a chat or a text) and `texts` (a text or a list of them).
+`T K V A B C` stand for any type; `O` for one whose values have an order (numbers, texts, tuples of them), `S` for
+one that can be written as text, `W` for a text (literal types are kept). A bound behind a type holds for constant
+arguments. Parameters behind `*` are given by name only; `...` takes more arguments like the last one. Besides the
+language's own types there are `number` (int, float or prob), `context` (a chat or a text) and `texts` (a text or a
+list of them).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
 from grammar import types as t
-from grammar.types import Type, Var
+from grammar.types import (
+    NEVER,
+    Basic,
+    DictOf,
+    DistOf,
+    Function,
+    ListOf,
+    TupleOf,
+    Type,
+    Union,
+    Var,
+    assignable,
+    conversion,
+    mentions,
+    merge,
+    union,
+)
 from ppl.registry import REQUIRED
 
 ORDERED, SHOWN, WORDS = "O", "S", "W"
@@ -171,3 +189,54 @@ def build_generic(name: str, args: tuple[Type, ...]) -> Type:
     if name == "dict":
         return t.DictOf(*args)
     return t.ListOf(*args) if name == "list" else t.DistOf(*args)
+
+
+def bind(wanted: Type, found: Type, bindings: dict[str, Type]) -> bool:
+    """Match a parameter's type with an argument's, filling in type parameters. False if they do not fit."""
+    match wanted, found:
+        case _, Basic("unknown"):
+            return True
+        case Var(name), _:
+            merged = merge(bindings.get(name, NEVER), found)
+            if merged is not None:
+                bindings[name] = merged
+            return merged is not None
+        case (ListOf(a), ListOf(b)) | (DistOf(a), DistOf(b)):
+            return bind(a, b, bindings)
+        case DictOf(), DictOf():
+            return bind(wanted.key, found.key, bindings) and bind(wanted.value, found.value, bindings)
+        case TupleOf(a_items), TupleOf(b_items):
+            return len(a_items) == len(b_items) and all(
+                bind(a, b, bindings) for a, b in zip(a_items, b_items)
+            )
+        case Function(), Function():
+            if len(wanted.params) != len(found.params):
+                return False
+            pairs = [*zip(wanted.params, found.params), (wanted.result, found.result)]
+            return all(bind(a, b, bindings) for a, b in pairs)
+        case Union(), _ if mentions(wanted, VARS):
+            return any(bind(option, found, bindings) for option in wanted.options)
+    return assignable(found, wanted) or conversion(found, wanted) is not None
+
+
+def substitute(kind: Type, bindings: Mapping[str, Type]) -> Type:
+    """The type with its parameters filled in; an unbound one becomes NEVER (the item type of `[]`)."""
+    match kind:
+        case Var(name):
+            return bindings.get(name, NEVER)
+        case ListOf(item):
+            return ListOf(substitute(item, bindings))
+        case DistOf(value):
+            return DistOf(substitute(value, bindings))
+        case DictOf(key, value):
+            return DictOf(substitute(key, bindings), substitute(value, bindings))
+        case TupleOf(items):
+            return TupleOf(tuple(substitute(item, bindings) for item in items))
+        case Function(params, result):
+            return Function(tuple(substitute(p, bindings) for p in params), substitute(result, bindings))
+        case Union(options=all_options):
+            return union(substitute(option, bindings) for option in all_options)
+    return kind
+
+
+VARS = frozenset(Var(name) for name in "TKVABCOSW")

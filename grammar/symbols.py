@@ -278,4 +278,3 @@ class CheckedModule:
                 seen[id(module)] = module
                 pending.extend(module.imports.values())
         return seen.values()
-

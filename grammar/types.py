@@ -11,7 +11,7 @@ UNKNOWN is the type of what was already reported: it fits everywhere, so that on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -122,7 +122,18 @@ class Var:
 
 
 Type: TypeAlias = (
-    Basic | Literal | ListOf | DictOf | TupleOf | DistOf | Function | RecordType | Union | Var | PosteriorOf | BestOf
+    Basic
+    | Literal
+    | ListOf
+    | DictOf
+    | TupleOf
+    | DistOf
+    | Function
+    | RecordType
+    | Union
+    | Var
+    | PosteriorOf
+    | BestOf
 )
 
 INT, FLOAT, PROB, BOOL = Basic("int"), Basic("float"), Basic("prob"), Basic("bool")
@@ -177,7 +188,11 @@ def within(kind: Type, part: Type) -> Type:
     """What is left of `kind` once a value is known to be a `part`."""
     if kind == UNKNOWN:
         return kind
-    kept = [o if assignable(o, part) else part for o in options(kind) if assignable(o, part) or assignable(part, o)]
+    kept = [
+        o if assignable(o, part) else part
+        for o in options(kind)
+        if assignable(o, part) or assignable(part, o)
+    ]
     return union(kept)
 
 
@@ -237,7 +252,11 @@ def assignable(found: Type, wanted: Type) -> bool:
             return len(a_items) == len(b_items) and all(map(assignable, a_items, b_items))
         case Function(), Function():
             same = len(found.params) == len(wanted.params)
-            return same and all(map(assignable, wanted.params, found.params)) and assignable(found.result, wanted.result)
+            return (
+                same
+                and all(map(assignable, wanted.params, found.params))
+                and assignable(found.result, wanted.result)
+            )
     return False
 
 
@@ -302,58 +321,6 @@ def merge(a: Type, b: Type) -> Type | None:
     return join(a, b) or conversion(a, b) or conversion(b, a)
 
 
-# ------------------------------------------------------------------------------------------- type parameters
-
-
-def bind(wanted: Type, found: Type, bindings: dict[str, Type]) -> bool:
-    """Match a parameter's type with an argument's, filling in type parameters. False if they do not fit."""
-    match wanted, found:
-        case _, Basic("unknown"):
-            return True
-        case Var(name), _:
-            merged = merge(bindings.get(name, NEVER), found)
-            if merged is not None:
-                bindings[name] = merged
-            return merged is not None
-        case (ListOf(a), ListOf(b)) | (DistOf(a), DistOf(b)):
-            return bind(a, b, bindings)
-        case DictOf(), DictOf():
-            return bind(wanted.key, found.key, bindings) and bind(wanted.value, found.value, bindings)
-        case TupleOf(a_items), TupleOf(b_items):
-            return len(a_items) == len(b_items) and all(bind(a, b, bindings) for a, b in zip(a_items, b_items))
-        case Function(), Function():
-            if len(wanted.params) != len(found.params):
-                return False
-            pairs = [*zip(wanted.params, found.params), (wanted.result, found.result)]
-            return all(bind(a, b, bindings) for a, b in pairs)
-        case Union(), _ if mentions(wanted, VARS):
-            return any(bind(option, found, bindings) for option in wanted.options)
-    return assignable(found, wanted) or conversion(found, wanted) is not None
-
-
-def substitute(kind: Type, bindings: Mapping[str, Type]) -> Type:
-    """The type with its parameters filled in; an unbound one becomes NEVER (the item type of `[]`)."""
-    match kind:
-        case Var(name):
-            return bindings.get(name, NEVER)
-        case ListOf(item):
-            return ListOf(substitute(item, bindings))
-        case DistOf(value):
-            return DistOf(substitute(value, bindings))
-        case DictOf(key, value):
-            return DictOf(substitute(key, bindings), substitute(value, bindings))
-        case TupleOf(items):
-            return TupleOf(tuple(substitute(item, bindings) for item in items))
-        case Function(params, result):
-            return Function(tuple(substitute(p, bindings) for p in params), substitute(result, bindings))
-        case Union(options=all_options):
-            return union(substitute(option, bindings) for option in all_options)
-    return kind
-
-
-VARS = frozenset(Var(name) for name in "TKVABCOSW")
-
-
 # ---------------------------------------------------------------------------------------------------- showing
 
 
@@ -397,7 +364,14 @@ def _show_union(kind: Union) -> str:
 def quote(text: str) -> str:
     """A text as a file writes it, shortened."""
     shown = text if len(text) <= 40 else text[:37] + "..."
-    for character, escape in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\t", "\\t"), ("\r", "\\r"), ("${", "\\${")):
+    for character, escape in (
+        ("\\", "\\\\"),
+        ('"', '\\"'),
+        ("\n", "\\n"),
+        ("\t", "\\t"),
+        ("\r", "\\r"),
+        ("${", "\\${"),
+    ):
         shown = shown.replace(character, escape)
     return f'"{shown}"'
 

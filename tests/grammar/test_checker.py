@@ -19,8 +19,9 @@ from ppl import registry
 from ppl.registry import EngineEntry, ModelEntry, Option
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.scale"))
-CHECKED = sorted(code for code in CODES if not code.startswith(("E0", "W0", "E5")) and code != "E103") + ["E511"]
-LIB = 'model lm = smollm2()\nconst ONE = 1\nfn opening(m: model, q: str) -> chat { return m.prompt(q) }\n'
+CHECKED = [*sorted(code for code in CODES if code[:2] in ("E1", "E2", "E3", "E4", "W4") and code != "E103"), "E511"]
+]
+LIB = "model lm = smollm2()\nconst ONE = 1\nfn opening(m: model, q: str) -> chat { return m.prompt(q) }\n"
 
 
 def codes(module: CheckedModule) -> list[str]:
@@ -52,7 +53,9 @@ def test_examples_are_right(path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", CHECKED)
-def test_each_code_is_what_its_wrong_example_gets_and_its_right_example_does_not(code: str, folder: Path) -> None:
+def test_each_code_is_what_its_wrong_example_gets_and_its_right_example_does_not(
+    code: str, folder: Path
+) -> None:
     entry = CODES[code]
     bound = () if code == "E130" else None
     path = folder / ("circle.scale" if code == "E120" else "main.scale")
@@ -72,7 +75,9 @@ def test_errors_are_raised_as_one(folder: Path) -> None:
     module = check_text("const a = b\nconst c = d\n", "main.scale", folder=folder)
     with pytest.raises(ScaleError) as caught:
         module.raise_errors()
-    assert str(caught.value).startswith("main.scale:1:11: error[E102]") and "main.scale:2:11" in str(caught.value)
+    assert str(caught.value).startswith("main.scale:1:11: error[E102]") and "main.scale:2:11" in str(
+        caught.value
+    )
     assert (caught.value.line, caught.value.column, caught.value.code) == (1, 11, "E102")
 
 
@@ -123,7 +128,10 @@ def test_a_module_tells_what_the_machine_needs() -> None:
     assert not module.diagnostics
     assert list(module.programs) == ["first", "second"] and module.main is module.programs["first"]
     first = module.programs["first"]
-    assert [(p.name, show(p.type), p.required) for p in first.params] == [("question", "str", True), ("depth", "int?", False)]
+    assert [(p.name, show(p.type), p.required) for p in first.params] == [
+        ("question", "str", True),
+        ("depth", "int?", False),
+    ]
     assert show(first.result) == "dict[str, float]"
     assert list(module.constants) == ["N", "HALF"] and show(module.constants["HALF"].type) == "float"
     assert not module.externs["now"].pure and not module.externs["now"].params[0].required
@@ -161,7 +169,7 @@ def test_a_tree_that_is_already_parsed() -> None:
 # --------------------------------------------------------------------------------- engines, models, externs
 
 
-FREE = 'model lm = smollm2()\nprogram p(q: str) -> str { return sample lm(q, max_tokens=3) }\ninfer p with exact()'
+FREE = "model lm = smollm2()\nprogram p(q: str) -> str { return sample lm(q, max_tokens=3) }\ninfer p with exact()"
 
 
 def test_models_put_in_by_the_host_count() -> None:
@@ -186,7 +194,9 @@ def test_what_a_called_function_does_counts(folder: Path) -> None:
 
 
 def test_engines_of_a_user_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = EngineEntry("mine:mine", {"width": Option("int", low=2), "style": Option("str", "a", choices=("a", "b"))})
+    entry = EngineEntry(
+        "mine:mine", {"width": Option("int", low=2), "style": Option("str", "a", choices=("a", "b"))}
+    )
     monkeypatch.setitem(registry.ENGINES, "mine", entry)
     program = "program p() -> int { return 1 }\ninfer p with mine(%s)"
     assert codes(check_text(program % "3")) == codes(check_text(program % 'width=3, style="b"')) == []
@@ -215,9 +225,13 @@ def test_externs_are_missed_only_once_they_are_known() -> None:
 
 
 def test_imports_are_resolved_and_shared(folder: Path) -> None:
-    (folder / "types.scale").write_text("type Case { name: str }\nfn make(n: str) -> Case { return Case(name=n) }")
+    (folder / "types.scale").write_text(
+        "type Case { name: str }\nfn make(n: str) -> Case { return Case(name=n) }"
+    )
     (folder / "sub").mkdir()
-    (folder / "sub" / "use.scale").write_text('import "../types.scale" as t\nfn show(c: t.Case) -> str { return c.name }')
+    (folder / "sub" / "use.scale").write_text(
+        'import "../types.scale" as t\nfn show(c: t.Case) -> str { return c.name }'
+    )
     main = 'import "types.scale" as t\nimport "sub/use.scale" as u\nprogram p(q: str) -> t.Case {\n  record r = u.show(t.make(q))\n  return t.Case(q)\n}'
     (folder / "main.scale").write_text(main)
     module = check_file(folder / "main.scale")
@@ -231,7 +245,10 @@ def test_mistakes_in_imported_files_are_told_with_their_own_place(folder: Path) 
     main = 'import "lib.scale" as lib\nprogram p() -> int { return lib.f("a") }'
     (folder / "main.scale").write_text(main)
     module = check_file(folder / "main.scale")
-    assert [(Path(each.path).name, each.code) for each in module.errors] == [("lib.scale", "E102"), ("main.scale", "E201")]
+    assert [(Path(each.path).name, each.code) for each in module.errors] == [
+        ("lib.scale", "E102"),
+        ("main.scale", "E201"),
+    ]
 
 
 def test_an_unreadable_import_is_reported_once(folder: Path) -> None:
@@ -252,8 +269,16 @@ def test_imports_stay_in_the_project(tmp_path: Path) -> None:
     (outside / "secret.scale").write_text("const KEY = 1")
     (inside / "link.scale").symlink_to(outside / "secret.scale")
     (inside / "folder").symlink_to(outside)
-    for path in ("../outside/secret.scale", "link.scale", "folder/secret.scale", str(outside / "secret.scale"), "~/x.scale"):
-        module = check_text(f'import "{path}" as s\nconst a = s.KEY', str(inside / "main.scale"), folder=inside)
+    for path in (
+        "../outside/secret.scale",
+        "link.scale",
+        "folder/secret.scale",
+        str(outside / "secret.scale"),
+        "~/x.scale",
+    ):
+        module = check_text(
+            f'import "{path}" as s\nconst a = s.KEY', str(inside / "main.scale"), folder=inside
+        )
         assert codes(module) == ["E121"], path
 
 
@@ -288,14 +313,22 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 HARD = {
-    "types that double": "type A0 = (int, int)\n" + "".join(f"type A{i} = (A{i - 1}, A{i - 1})\n" for i in range(1, 200)),
-    "values that double": "fn f() {\nlet a0 = (1, 2)\n" + "".join(f"let a{i} = (a{i - 1}, a{i - 1})\n" for i in range(1, 200)) + "}",
-    "aliases in a row": "".join(f"type A{i} = A{i + 1}?\n" for i in range(3000)) + "type A3000 = int\nfn f(x: A0) -> int { return x or 1 }",
-    "records in a row": "".join(f"type R{i} {{ next: R{i + 1}? }}\n" for i in range(3000)) + "type R3000 { a: int }\nfn f(x: R0) -> str { return json(x) }",
+    "types that double": "type A0 = (int, int)\n"
+    + "".join(f"type A{i} = (A{i - 1}, A{i - 1})\n" for i in range(1, 200)),
+    "values that double": "fn f() {\nlet a0 = (1, 2)\n"
+    + "".join(f"let a{i} = (a{i - 1}, a{i - 1})\n" for i in range(1, 200))
+    + "}",
+    "aliases in a row": "".join(f"type A{i} = A{i + 1}?\n" for i in range(3000))
+    + "type A3000 = int\nfn f(x: A0) -> int { return x or 1 }",
+    "records in a row": "".join(f"type R{i} {{ next: R{i + 1}? }}\n" for i in range(3000))
+    + "type R3000 { a: int }\nfn f(x: R0) -> str { return json(x) }",
     "numbers that explode": "const A = 9 ** 9 ** 9 ** 9\nconst B = 10 ** 4000 * 10 ** 4000\nlimit tokens = 2 ** 4000 ** 2\n",
-    "texts that double": 'const A0 = "x"\n' + "".join(f"const A{i} = A{i - 1} + A{i - 1}\n" for i in range(1, 200)),
+    "texts that double": 'const A0 = "x"\n'
+    + "".join(f"const A{i} = A{i - 1} + A{i - 1}\n" for i in range(1, 200)),
     "a long name": "fn f() {\nlet " + "a" * 40_000 + " = 1\nrecord " + "a" * 39_999 + "\n}",
-    "a wide union": "type T = " + " | ".join(f'"{i}"' for i in range(5_000)) + "\nfn f(x: T) -> T { return x }",
+    "a wide union": "type T = "
+    + " | ".join(f'"{i}"' for i in range(5_000))
+    + "\nfn f(x: T) -> T { return x }",
     "functions in a row": "".join(f"fn f{i}(x: int) -> int {{ return f{i + 1}(x) }}\n" for i in range(2000))
     + "fn f2000(x: int) -> int { return x }\nprogram p() -> int { return f0(1) }\ninfer p with exact()",
     "deep nesting": "fn f() -> int { return " + "abs(" * 90 + "1" + ")" * 90 + " }",

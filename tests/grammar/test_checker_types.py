@@ -102,7 +102,7 @@ CONVERSIONS = [
     ("let v = bernoulli(x)", {"x": PROB}),
     ("let v = bernoulli(p)", {}),
     ("let v = normal(0, 1)", {"0": FLOAT, "1": FLOAT}),
-    ("let v = Case(mood=\"calm\", weight=n)", {"n": FLOAT}),
+    ('let v = Case(mood="calm", weight=n)', {"n": FLOAT}),
     ("let v: list[float] = [i for i in xs]", {"i": FLOAT}),
     ("let v: int | str = n", {}),
     ("let v = m or x", {}),
@@ -117,7 +117,11 @@ def test_conversions_are_noted_where_they_happen(statement: str, expected: dict[
     module = checked(statement)
     text = module.source.text
     inside = module.functions["test_of"].decl.span
-    noted = {text[n.span.start : n.span.end]: to for n, to in module.conversions.items() if n.span.start >= inside.start}
+    noted = {
+        text[n.span.start : n.span.end]: to
+        for n, to in module.conversions.items()
+        if n.span.start >= inside.start
+    }
     assert noted == expected
 
 
@@ -139,8 +143,8 @@ NARROWING = [
     ("let w: int? = 3\nw = m\nlet v = w", "int?"),
     ("let w: int? = 3\nwhile n > 1 max 3 { w = none }\nlet v = w", "int?"),
     ("let w: int? = none\nfor i in xs { if w == none { w = i } else { w = w + i } }\nlet v = w", "int?"),
-    ("if c.mood == \"calm\" { return }\nlet v = c.mood", '"calm" | "angry"'),
-    ("let mood = c.mood\nif mood == \"calm\" { return }\nlet v = mood", '"angry"'),
+    ('if c.mood == "calm" { return }\nlet v = c.mood', '"calm" | "angry"'),
+    ('let mood = c.mood\nif mood == "calm" { return }\nlet v = mood', '"angry"'),
     ("for i in xs { if m == none { break }\nn = m }\nlet v = m", "int?"),
     ("let f = fn(a: int?) => a + 1 if a != none else 0\nlet v = f(m)", "int"),
     ("let v = [a + 1 for a in [m, 3] if a != none]", "list[int]"),
@@ -170,12 +174,12 @@ CALLS = [
     ("shout(times=2, text=q)", "function", ["q", "2"]),
     ("shout(q)", "function", ["q", None]),
     ("price(q)", "extern", ["q"]),
-    ("Case(tags=[], mood=\"calm\")", "record", ['"calm"', None, "[]"]),
-    ("q.replace(\"a\", new=\"b\")", "builtin", ["q", '"a"', '"b"']),
+    ('Case(tags=[], mood="calm")', "record", ['"calm"', None, "[]"]),
+    ('q.replace("a", new="b")', "builtin", ["q", '"a"', '"b"']),
     ("sorted(xs, key=fn(a: int) => -a)", "builtin", ["xs", "fn(a: int) => -a", None]),
     ("max(1, 2, 3)", "builtin", ["1", "2", "3"]),
     ("lm(q, max_tokens=5)", "model", ["q", None, "5", *[None] * 8]),
-    ("lm.choice(q, [\"a\"])", "model", ["q", '["a"]']),
+    ('lm.choice(q, ["a"])', "model", ["q", '["a"]']),
     ("prm(q, q)", "reward", ["q", "q"]),
     ("bernoulli(p).log_prob(true)", "distribution", ["bernoulli(p)", "true"]),
     ("json(Case)", "grammar", ["Case"]),
@@ -198,7 +202,12 @@ def test_the_signature_that_fits_is_told() -> None:
 def test_a_called_value_is_the_receiver() -> None:
     module = checked("let f = fn(a: int, b: int) => a\nlet v = f(n, 1)")
     call = call_in(module)
-    assert call.kind == "value" and isinstance(call.receiver, s.Name) and call.receiver.name == "f" and len(call.args) == 2
+    assert (
+        call.kind == "value"
+        and isinstance(call.receiver, s.Name)
+        and call.receiver.name == "f"
+        and len(call.args) == 2
+    )
 
 
 def test_names_are_resolved() -> None:
@@ -208,7 +217,9 @@ def test_names_are_resolved() -> None:
 
 
 def test_records_keep_defaults_and_descriptions() -> None:
-    module = check_text('type Case { age: int = 3 "in years", next: Case? = none }\nfn f(c: Case) -> Case? { return c.next }')
+    module = check_text(
+        'type Case { age: int = 3 "in years", next: Case? = none }\nfn f(c: Case) -> Case? { return c.next }'
+    )
     assert not module.diagnostics
     record = module.records["Case"]
     assert isinstance(record, RecordType)
