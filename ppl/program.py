@@ -226,7 +226,7 @@ def resolve_engine(engine: Any) -> Any:
         from ppl.registry import build_engine
 
         return build_engine(engine)
-    if not callable(getattr(engine, "search", None)):
+    if isinstance(engine, type) or not callable(getattr(engine, "search", None)):
         hint = " Give its options, as in smc(particles=16)." if isinstance(engine, type) else ""
         raise OptionError(f"expected an engine, found {engine!r}.{hint}")
     return engine

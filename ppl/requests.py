@@ -57,6 +57,7 @@ class Request:
     key: Hashable | None = None
     tokens: ClassVar[int] = 0  # the most tokens one step may generate for this row
     column: ClassVar[str | None] = None  # the ledger's column that counts such rows
+    small: ClassVar[bool] = True  # the answer is small enough to be remembered for equal requests to come
 
     cost: Cost = field(default_factory=Cost)
     state: Any = None
@@ -115,6 +116,7 @@ class NextToken(Request):
     context: Any
     settings: Any
     column: ClassVar[str | None] = "model_calls"
+    small: ClassVar[bool] = False
 
 
 @dataclass(eq=False, kw_only=True)

@@ -220,7 +220,7 @@ class Scheduler:
 
     def _completed(self, row: Request) -> None:
         self.rows[row.backend].pop(row, None)
-        if row.error is not None and row.key is not None:
+        if row.key is not None and (row.error is not None or not row.small):
             self.answers.pop((id(row.backend), row.key), None)
         for request in (row, *self.followers.pop(row, ())):
             request.result, request.error = row.result, row.error
