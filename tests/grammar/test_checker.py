@@ -20,7 +20,6 @@ from ppl.registry import EngineEntry, ModelEntry, Option
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.scale"))
 CHECKED = [*sorted(code for code in CODES if code[:2] in ("E1", "E2", "E3", "E4", "W4") and code != "E103"), "E511"]
-]
 LIB = "model lm = smollm2()\nconst ONE = 1\nfn opening(m: model, q: str) -> chat { return m.prompt(q) }\n"
 
 
