@@ -27,6 +27,7 @@ from grammar.types import (
     Function,
     ListOf,
     Literal,
+    RecordField,
     RecordType,
     TupleOf,
     Type,
@@ -76,10 +77,10 @@ class Mismatch(Exception):
 
 
 class Border:
-    """Takes Python's values in, for programs with these record types and limits."""
+    """Takes Python's values in, for programs with these record types, defaults of their fields, and limits."""
 
-    def __init__(self, shape_of: ShapeOf, fuel: Fuel) -> None:
-        self.shape_of, self.fuel = shape_of, fuel
+    def __init__(self, shape_of: ShapeOf, default_of: Callable[[RecordType, RecordField], Any], fuel: Fuel) -> None:
+        self.shape_of, self.default_of, self.fuel = shape_of, default_of, fuel
 
     def take(self, value: Any, kind: Type) -> Any:
         """A Python value as one of `kind`. Raises Mismatch; Exhausted if it is past the limits."""
@@ -138,10 +139,13 @@ class Border:
         shape = self.shape_of(kind)
         if isinstance(value, Record) and value._shape == shape:
             return value
-        if not isinstance(value, Mapping) or set(value) != set(kind.fields):
-            fields = ", ".join(f"{f.name}: {show(f.type)}" for f in kind.fields.values())
-            raise Mismatch(f"expected a {kind.name}, a dict of {fields}; found {_shown(value)}")
-        return Record(shape, tuple(self._take(value[f.name], f.type) for f in kind.fields.values()))
+        fields = kind.fields.values()
+        required = {f.name for f in fields if f.required}
+        if not isinstance(value, Mapping) or not required <= set(value) <= set(kind.fields):
+            wanted = ", ".join(f"{f.name}: {show(f.type)}" for f in fields)
+            raise Mismatch(f"expected a {kind.name}, a dict of {wanted}; found {_shown(value)}")
+        given = (self._take(value[f.name], f.type) if f.name in value else self.default_of(kind, f) for f in fields)
+        return Record(shape, tuple(given))
 
     def _chat(self, value: Any) -> Chat:
         """A chat, a text (a prompt), or turns: pairs of role and text, or dicts with role and content."""

@@ -45,7 +45,7 @@ class Linker:
         self.root, self.fuel, self.load_model, self.host_functions = root, fuel, load_model, externs
         self.modules = list(root.modules())
         self.primitives = primitives.table(fuel)
-        self.border = Border(self.shape, fuel)
+        self.border = Border(self.shape, self.field_default, fuel)
         self.codes: list[Code] = []
         self.models: dict[ModelSymbol, Model] = {}
         self._owners = {id(symbol): module for module in self.modules for symbol in module.symbols.values()}

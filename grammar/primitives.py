@@ -60,8 +60,9 @@ def _fault(name: str, problem: str, mend: str) -> Fault:
 # --------------------------------------------------------------------------------------------------- numbers
 
 
-def log(x: float, floor: float = 0.0) -> float:
-    x = max(x, floor)
+def log(x: float, floor: float | None = None) -> float:
+    if floor is not None:
+        x = max(x, floor)
     if x < 0:
         raise _fault("log", f"{show(x)} is negative", "the logarithm is of numbers that are not negative")
     return math.log(x) if x > 0 else -math.inf

@@ -131,6 +131,8 @@ class Record(Value):
         try:
             return self._values[self._shape.index[name]]
         except KeyError:
+            if name == "keys":  # what makes dict(record) work
+                return self._shape.index.keys
             fields = ", ".join(self._shape.fields)
             raise AttributeError(f"{self._shape.name} has no field {name!r}; it has {fields}") from None
 

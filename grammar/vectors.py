@@ -174,6 +174,9 @@ class List(Value):
             return self._length == len(other) and tuple(self) == tuple(other)
         return NotImplemented
 
+    def __lt__(self, other: Iterable[Any]) -> bool:
+        return tuple(self) < tuple(other)
+
     __hash__ = Value.__hash__
 
     def _key(self) -> Any:
