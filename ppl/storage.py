@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,8 +36,8 @@ def encode(value: Any) -> Any:
     if isinstance(value, (list, tuple, set, frozenset)):
         items = [encode(v) for v in value]
         return items if isinstance(value, list) else {f"${type(value).__name__}": items}
-    if isinstance(value, dict):
-        return {"$dict": [[encode(k), encode(v)] for k, v in value.items()]}
+    if isinstance(value, Mapping):
+        return {"$dict": [[encode(k), encode(value[k])] for k in value]}
     if hasattr(value, "item") and getattr(value, "shape", None) == ():
         return encode(value.item())
     if hasattr(value, "tolist"):
