@@ -97,7 +97,8 @@ class Program:
                   among the result's reasons
         """
         if execution_here() is not None:
-            return self.bind(kwargs.pop("engine", None) or self.engine)(*args, **kwargs)
+            engine = kwargs.pop("engine", None)
+            return (self if engine is None else self.bind(resolve_engine(engine)))(*args, **kwargs)
         return self._launch(args, kwargs)
 
     def map(self, xs: Iterable[Any], *, window: int | None = None, **options: Any) -> list[Any]:
