@@ -179,6 +179,15 @@ def test_models_put_in_by_the_host_count() -> None:
     assert codes(check_text(observed, models={"lm": frozenset({"draw", "score"})})) == []
 
 
+def test_texts_of_a_table_and_of_unknown_models_may_be_enumerated() -> None:
+    table = 'table({"": {"a": 0.5, "$": 0.5}, "a": {"$": 1.0}})'
+    assert codes(check_text(FREE.replace("smollm2()", table))) == []
+    passed = FREE.replace("q: str", "lm: model, q: str").replace("model lm =", "model other =")
+    assert codes(check_text(passed)) == []
+    constrained = FREE.replace("max_tokens=3", 'max_tokens=3, grammar=re"a|b"')
+    assert "E410" not in codes(check_text(constrained))
+
+
 def test_what_a_called_function_does_counts(folder: Path) -> None:
     called = "fn a(q: str) -> str { return b(q) }\nfn b(q: str) -> str {\n  score -1.0\n  return sample lm(q, max_tokens=3)\n}\n"
     program = "program p(q: str) -> str { return %s }\ninfer p with %s"
