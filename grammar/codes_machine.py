@@ -1,4 +1,5 @@
 """E55x: what can go wrong in a run. The examples are whole files whose `program p` is run without arguments.
+E56x: what an untrusted file may not do.
 
 Faults end the run: a program must not silently be conditioned on not failing. Limits (`max_steps`, `max_depth`,
 `max_text`, `max_list`) and `require` end one particle only and have no code; the result counts their reasons.
@@ -94,4 +95,21 @@ define(
     "A distribution, a model or an engine refused what it was asked for; the message says why.",
     _program('let weights = {"a": float(0)}', "let x = sample categorical(weights)", "return len(x)"),
     _program('let weights = {"a": float(1)}', "let x = sample categorical(weights)", "return len(x)"),
+)
+
+define(
+    "E560",
+    "an untrusted file may not use extern functions: '{name}'",
+    "run it without --untrusted if you trust its author, or leave the function out",
+    "Extern functions run Python of the host. A file from anybody is run without them.",
+    "extern fn f(x: int) -> int\n" + _program("return f(1)"),
+    _program("return 1"),
+)
+define(
+    "E561",
+    "an untrusted file may not load the model '{name}'",
+    "it may use {allowed}; `--model {name}=...` puts a model of yours in its place",
+    "What a model's declaration names is a file or an address of the host's, so an untrusted file may name few.",
+    'model lm = hf("somewhere/else")\n' + _program('let x = sample lm("a", max_tokens=2)', "return len(x)"),
+    'model lm = smollm2()\n' + _program('let x = sample lm("a", max_tokens=2)', "return len(x)"),
 )

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from grammar import trust
 from grammar.diagnostics import Diagnostic
 from grammar.faults import Fuel
 from grammar.linker import Linker
@@ -34,10 +35,8 @@ class Module:
     checked   the checked syntax tree
     """
 
-    def __init__(self, checked: CheckedModule, linker: Linker) -> None:
+    def __init__(self, checked: CheckedModule, linker: Linker, limit: bounds | None) -> None:
         self.checked, self.linker = checked, linker
-        said = {name: value for name, value in checked.limits.items() if name not in FUEL_NAMES}
-        limit = bounds(**said) if said else None  # type: ignore[arg-type]
         self.programs = {n: ScaleProgram(linker, symbol, limit) for n, symbol in checked.programs.items()}
 
     @property
@@ -81,15 +80,17 @@ def load(
     externs: Mapping[str, Callable[..., Any]] | None = None,
     *,
     fuel: Fuel | None = None,
+    untrusted: bool = False,
 ) -> Module:
     """Check a file and make its programs ready to run. Raises one `ScaleError` with every mistake found.
 
-    models   in the place of declared ones, by name: a model, or what `backends.load` takes, such as "hf:PATH"
-    externs  the functions that `extern fn` declares, by name
-    fuel     what one run may use up; by default what the file's `limit` says, else `Fuel()`
+    models     in the place of declared ones, by name: a model, or what `backends.load` takes, such as "hf:PATH"
+    externs    the functions that `extern fn` declares, by name
+    fuel       what one run may use up; by default what the file's `limit` says, else `Fuel()`
+    untrusted  refuse extern functions and all but a few models, and keep runs within the limits of `grammar.trust`
     """
     checked = check_file(path, models=_capabilities(models or {}), externs=list(externs or {}))
-    return link(checked, models or {}, externs or {}, fuel)
+    return link(checked, models or {}, externs or {}, fuel, untrusted)
 
 
 def loads(
@@ -99,10 +100,11 @@ def loads(
     *,
     path: str = "<text>",
     fuel: Fuel | None = None,
+    untrusted: bool = False,
 ) -> Module:
     """`load`, of a text."""
     checked = check_text(text, path, models=_capabilities(models or {}), externs=list(externs or {}))
-    return link(checked, models or {}, externs or {}, fuel)
+    return link(checked, models or {}, externs or {}, fuel, untrusted)
 
 
 def link(
@@ -110,11 +112,18 @@ def link(
     models: Mapping[str, Any],
     externs: Mapping[str, Callable[..., Any]],
     fuel: Fuel | None = None,
+    untrusted: bool = False,
 ) -> Module:
     """A checked file, ready to run."""
+    if untrusted:
+        trust.refuse(checked, models)
     checked.raise_errors()
     _check_names(checked, models)
-    own = {name: int(value) for name, value in checked.limits.items() if name in FUEL_NAMES}
+    fuel = fuel or Fuel(**{name: int(value) for name, value in checked.limits.items() if name in FUEL_NAMES})
+    said = {name: value for name, value in checked.limits.items() if name not in FUEL_NAMES}
+    limit = bounds(**said) if said else None  # type: ignore[arg-type]
+    if untrusted:
+        fuel, limit = trust.tighter(fuel), trust.within(limit)
 
     def load_model(module: CheckedModule, symbol: ModelSymbol) -> Any:
         given = models.get(symbol.name)
@@ -122,7 +131,7 @@ def link(
             return declared_model(module, symbol)
         return registry.load_model(_full_spec(given, symbol)) if isinstance(given, str) else given
 
-    return Module(checked, Linker(checked, fuel or Fuel(**own), load_model, externs))
+    return Module(checked, Linker(checked, fuel, load_model, externs), limit)
 
 
 def _check_names(checked: CheckedModule, models: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 import grammar
 from backends import Scripted, TableLM
+from grammar.codes import CODES
 from inference import beam, exact, importance, smc
 from ppl import Posterior, limit
 from ppl.errors import AllDead, CapabilityError, OptionError, UsageError
@@ -290,6 +291,38 @@ test "no reply" {
     first, second = grammar.run_tests(path)
     assert first.passed, first.message
     assert "E558" in second.message and "Why?" in second.message
+
+
+# --------------------------------------------------------------------------------------------------- untrusted
+
+
+@pytest.mark.parametrize("code", ["E560", "E561"])
+def test_what_untrusted_files_may_not_do(code: str):
+    entry = CODES[code]
+    with pytest.raises(grammar.ScaleError) as caught:
+        loads(entry.wrong, externs={"f": abs}, untrusted=True)
+    assert caught.value.code == code
+    loads(entry.right, untrusted=True)
+    if code == "E561":
+        loads(entry.wrong, models={"lm": Scripted("x")}, untrusted=True)
+
+
+def test_untrusted_files_run_within_hard_limits():
+    text = """model lm = table({"": {"a": 1.0}, "a": {"a": 1.0}})
+program p() -> int {
+  let n = 0
+  for _ in range(250_000) { n += 1 }
+  return n
+}
+program q() -> str { return sample lm("", max_tokens=40) }
+limit max_steps = 10_000_000, tokens = 1_000_000, calls = 1
+"""
+    assert loads(text).p() == 250_000
+    module = loads(text, untrusted=True)
+    with pytest.raises(AllDead, match="max_steps"):
+        module.p()
+    assert module.q.limit.tokens == 50_000 and module.q.limit.calls == 1
+    assert module.q.run(engine=importance(4), seed=0).stopped == "calls"
 
 
 # ---------------------------------------------------------------------------------------------------- examples
