@@ -1,10 +1,10 @@
-"""What the machine of `.scale` programs costs: microseconds per effect, and per fork however long the history.
+"""What the machine of `.scale` programs costs: microseconds per effect, and per fork.
 
     python benchmarks/machine.py [--quick]
 
-CPU time of this process, the smallest of several rounds. "core" is the same effects by the execution's own methods in a
-plain Python loop; the difference is the machine. A fork is made at a choice, resumed once from its saved state, and run
-to the next choice; the Python twin replays its history for that.
+CPU time of this process, the smallest of several rounds. "core" is the same effects by the execution's own
+methods in a plain Python loop; the difference is the machine. A fork is made at a choice, resumed once from
+its saved state, and run to the next choice; the Python twin replays its history for that.
 """
 
 from __future__ import annotations
@@ -99,8 +99,12 @@ class _Forks:
         return (time.process_time() - start) / self.forks
 
 
-def smallest(work: Callable[[], float], rounds: int) -> float:
-    return min(work() for _ in range(rounds))
+def smallest(works: list[Callable[[], float]], rounds: int) -> list[float]:
+    """The least time of each, in interleaved rounds."""
+    best = [float("inf")] * len(works)
+    for _ in range(rounds):
+        best = [min(b, work()) for b, work in zip(best, works, strict=True)]
+    return best
 
 
 def timed(program: Any, steps: int) -> float:
@@ -115,18 +119,27 @@ def main() -> None:
     quick = parser.parse_args().quick
     steps, rounds = (2_000, 3) if quick else (10_000, 7)
     module = grammar.loads(TEXT)
-    core = smallest(lambda: loop.run(steps, engine=_Effects(steps), seed=0), rounds) / steps
-    print("us per effect (a sample and a score count as two)")
-    rows = [("core alone", core * steps), ("python, plain run", smallest(lambda: timed(loop, steps), rounds))]
-    rows += [(f".scale {name}", smallest(lambda p=p: timed(p, steps), rounds)) for name, p in module.programs.items()]
-    for name, seconds in rows:
+    names = ["core alone", "python, plain run", *(f".scale {name}" for name in module.programs)]
+    works: list[Callable[[], float]] = [
+        lambda: loop.run(steps, engine=_Effects(steps), seed=0),
+        *(lambda p=p: timed(p, steps) for p in (loop, *module.programs.values())),  # type: ignore[misc]
+    ]
+    print("us per effect (loop: a sample and a score are two effects; calls and words: one sample)")
+    for name, seconds in zip(names, smallest(works, rounds), strict=True):
         effects = steps * (1 if name.split()[-1] in ("calls", "words") else 2)
         print(f"  {name:<22} {1e6 * seconds / effects:7.2f}")
     print("us per fork, resumed to the next choice")
     for history in (200, 2_000) if quick else (200, 2_000, 20_000):
-        machine = smallest(lambda n=history: module.words.run(n + 1, engine=_Forks(n, 200), seed=0), 3)
-        replay = smallest(lambda n=history: loop.run(n + 1, engine=_Forks(n, 20), seed=0), 1)
-        print(f"  after {history:>6} effects: .scale {1e6 * machine:8.1f}   python, by replay {1e6 * replay:10.1f}")
+        machine, replay = smallest(
+            [
+                lambda n=history: module.words.run(n + 1, engine=_Forks(n, 200), seed=0),  # type: ignore[misc]
+                lambda n=history: loop.run(n + 1, engine=_Forks(n, 20), seed=0),  # type: ignore[misc]
+            ],
+            2,
+        )
+        print(
+            f"  after {history:>6} effects: .scale {1e6 * machine:8.1f}   python, by replay {1e6 * replay:10.1f}"
+        )
 
 
 if __name__ == "__main__":

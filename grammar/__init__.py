@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Fuel": "faults", "RunFault": "faults", "freeze": "freezing", "thaw": "freezing", "Module": "loading",
-    "load": "loading", "loads": "loading", "check_file": "modules", "check_text": "modules", "run_tests": "testing",
+    "load": "loading", "loads": "loading", "check_file": "modules",
+    "check_text": "modules", "run_tests": "testing",
 }  # fmt: skip
 
 __all__ = [
-    "Diagnostic", "Fuel", "Module", "RunFault", "ScaleError", "check_file", "check_text", "freeze", "load", "loads",
-    "run_tests", "thaw",
+    "Diagnostic", "Fuel", "Module", "RunFault", "ScaleError", "check_file", "check_text", "freeze", "load",
+    "loads", "run_tests", "thaw",
 ]  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Chats and prompts: what a program goes on from when it asks a model, apart from any model.
 
-A chat is a linked list: `chat + text` points to `chat`, so a search tree of chats shares its trunks, and the context
-that a model made of a chat (its token path) is kept with it and grown, not made again.
+A chat is a linked list: `chat + text` points to `chat`, so a search tree of chats shares its trunks, and the
+context that a model made of a chat (its token path) is kept with it and grown, not made again.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class Chat(Value):
     def plus_chat(self, other: Chat) -> Chat:
         """This chat, its answer finished, and then the turns of another."""
         if isinstance(self.opening, str) or isinstance(other.opening, str):
-            raise Fault("E557", problem="a prompt has no turns, so no chat can be joined to it", mend="go on with a text")
+            problem = "a prompt has no turns, so no chat can be joined to it"
+            raise Fault("E557", problem=problem, mend="go on with a text")
         return Chat((*self.turns, *other.turns))
 
     @property
@@ -67,13 +68,17 @@ class Chat(Value):
         return "".join(self.pieces)
 
     def on(self, model: Any) -> Any:
-        """The chat as a context of a host's model, grown from the nearest earlier one that the model has seen."""
+        """The chat as a context of a host's model, grown from the nearest one that the model has seen."""
         pending, node = [], self
         while (known := node.contexts.get(id(model))) is None and node.parent is not None:
             pending.append(node)
             node = node.parent
         if known is None:
-            context = model.prompt(node.opening) if isinstance(node.opening, str) else model.context(list(node.opening))
+            context = (
+                model.prompt(node.opening)
+                if isinstance(node.opening, str)
+                else model.context(list(node.opening))
+            )
             node.contexts[id(model)] = (model, context)
         else:
             context = known[1]

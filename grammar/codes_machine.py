@@ -1,8 +1,9 @@
 """E55x: what can go wrong in a run. The examples are whole files whose `program p` is run without arguments.
 E56x: what an untrusted file may not do.
 
-Faults end the run: a program must not silently be conditioned on not failing. Limits (`max_steps`, `max_depth`,
-`max_text`, `max_list`) and `require` end one particle only and have no code; the result counts their reasons.
+Faults end the run: a program must not silently be conditioned on not failing. Limits (`max_steps`,
+`max_depth`, `max_text`, `max_list`) and `require` end one particle only and have no code; the result counts
+their reasons.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ define(
     "division by zero",
     "test the divisor first",
     "`/`, `//` and `%` by zero, and zero to a negative power, have no value.",
-    _program("let n = len(split(\"\"))", "return 10 // n"),
-    _program("let n = len(split(\"a\"))", "return 10 // n"),
+    _program('let n = len(split(""))', "return 10 // n"),
+    _program('let n = len(split("a"))', "return 10 // n"),
 )
 define(
     "E553",
@@ -75,17 +76,19 @@ define(
     "{problem}",
     "{mend}",
     "A value was used in a way that it cannot be.",
-    _program('let f = fn(x: int) => (sample uniform([x, 2]))', "heuristic float(f(1))", "return 1"),
+    _program("let f = fn(x: int) => (sample uniform([x, 2]))", "heuristic float(f(1))", "return 1"),
     _program("heuristic 1.0", "return 1"),
 )
 define(
     "E558",
     "no `reply` of the test fits the prompt {prompt}",
-    "add `reply \"some part of the prompt\" -> \"the answer\"`",
+    'add `reply "some part of the prompt" -> "the answer"`',
     "In a test the models are scripted: the first `reply` whose pattern is found in the prompt answers.",
-    'model lm = smollm2()\n' + _program('return sample lm("2+2=", max_tokens=4)', result="str")
+    "model lm = smollm2()\n"
+    + _program('return sample lm("2+2=", max_tokens=4)', result="str")
     + '\ntest "t" of p {\n  reply "3+3" -> "6"\n  expect posterior.mode == "4"\n}',
-    'model lm = smollm2()\n' + _program('return sample lm("2+2=", max_tokens=4)', result="str")
+    "model lm = smollm2()\n"
+    + _program('return sample lm("2+2=", max_tokens=4)', result="str")
     + '\ntest "t" of p {\n  reply "2+2" -> "4"\n  expect posterior.mode == "4"\n}',
 )
 define(
@@ -109,7 +112,7 @@ define(
     "E561",
     "an untrusted file may not load the model '{name}'",
     "it may use {allowed}; `--model {name}=...` puts a model of yours in its place",
-    "What a model's declaration names is a file or an address of the host's, so an untrusted file may name few.",
+    "What a model's declaration names is a file or an address of the host, so an untrusted file may name few.",
     'model lm = hf("somewhere/else")\n' + _program('let x = sample lm("a", max_tokens=2)', "return len(x)"),
-    'model lm = smollm2()\n' + _program('let x = sample lm("a", max_tokens=2)', "return len(x)"),
+    "model lm = smollm2()\n" + _program('let x = sample lm("a", max_tokens=2)', "return len(x)"),
 )

@@ -1,8 +1,10 @@
-"""A checked function -> its code: slots for variables, closures for expressions, steps for what the machine must do.
+"""A checked function -> its code: slots for variables, closures for expressions, steps for what the machine
+must do.
 
-An expression in which nothing draws and no function is called becomes one closure. Any other is taken apart: what draws
-or calls becomes steps that leave their values in slots, from left to right, and the rest is a closure over those.
-Statements are in `compile_statements.py`, expressions that are taken apart in `compile_parts.py`.
+An expression in which nothing draws and no function is called becomes one closure. Any other is taken apart:
+what draws or calls becomes steps that leave their values in slots, from left to right, and the rest is a
+closure over those. Statements are in `compile_statements.py`, expressions that are taken apart in
+`compile_parts.py`.
 """
 
 from __future__ import annotations
@@ -56,7 +58,9 @@ RULES: dict[type, Callable[[Any, Any, Sequence[Ev]], Ev]] = {
 class Compiler:
     """Compiles one function, or one lambda inside `outer`."""
 
-    def __init__(self, linker: Linker, checked: CheckedModule, code: Code, outer: Compiler | None = None) -> None:
+    def __init__(
+        self, linker: Linker, checked: CheckedModule, code: Code, outer: Compiler | None = None
+    ) -> None:
         self.linker, self.checked, self.code, self.outer = linker, checked, code, outer
         self.source, self.fuel = checked.source, linker.fuel
         self.slots: dict[Local, int] = {}
@@ -68,7 +72,7 @@ class Compiler:
         self._spans: list[s.Span] = []
         self._busy: dict[s.Node, bool] = {}
 
-    # -- slots ---------------------------------------------------------------------------------------------------
+    # -- slots -----------------------------------------------------------------------------------------------
 
     def fresh(self) -> int:
         """A slot that nothing alive uses."""
@@ -107,7 +111,7 @@ class Compiler:
 
         return take
 
-    # -- steps ---------------------------------------------------------------------------------------------------
+    # -- steps -----------------------------------------------------------------------------------------------
 
     def emit(self, make: Callable[[int], Step], place: s.Node) -> None:
         """Add a step; `make` is given the number of the one that follows it."""
@@ -134,7 +138,7 @@ class Compiler:
         text = " ".join(self.source.text[expr.span.start : expr.span.end].split())
         return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
 
-    # -- expressions ---------------------------------------------------------------------------------------------
+    # -- expressions -----------------------------------------------------------------------------------------
 
     def busy(self, node: s.Node) -> bool:
         """Whether evaluating a node draws or calls a function."""
@@ -228,13 +232,15 @@ class Compiler:
                 return evaluate_calls.operands_of_call(self.checked.calls[expr])
         return []
 
-    # -- functions inside functions --------------------------------------------------------------------------------
+    # -- functions inside functions --------------------------------------------------------------------------
 
     def closure(self, expr: s.Lambda | s.Expr, params: Sequence[s.Identifier]) -> Ev:
-        """A lambda, or a bare expression to be computed later, as a closure over the variables that it uses."""
+        """A lambda, or an expression to be computed later, as a closure over the variables it uses."""
         body = expr.body if isinstance(expr, s.Lambda) else expr
         used = (self.checked.names.get(node) for node in s.walk(body) if isinstance(node, s.Name))
-        captured = list(dict.fromkeys(each for each in used if isinstance(each, Local) and each in self.slots))
+        captured = list(
+            dict.fromkeys(each for each in used if isinstance(each, Local) and each in self.slots)
+        )
         code = self.linker.new_code("fn", self.checked, len(params), in_path=False)
         code.captures = len(captured)
         inner = Compiler(self.linker, self.checked, code, self)
@@ -253,7 +259,18 @@ class Compiler:
             self.fresh()
 
 
-_FOLDED = (s.Text, s.ListExpr, s.TupleExpr, s.DictExpr, s.ChatExpr, s.Unary, s.Binary, s.Compare, s.Call, s.Conditional)
+_FOLDED = (
+    s.Text,
+    s.ListExpr,
+    s.TupleExpr,
+    s.DictExpr,
+    s.ChatExpr,
+    s.Unary,
+    s.Binary,
+    s.Compare,
+    s.Call,
+    s.Conditional,
+)
 
 
 def _take_one(place: int | None) -> Take:
@@ -262,4 +279,3 @@ def _take_one(place: int | None) -> Take:
             slots[place] = value
 
     return take
-

@@ -78,7 +78,11 @@ def _keep(k: Compiler, place: s.Node, target: int, ev: Ev) -> None:
 
 
 def _is_step(k: Compiler, expr: s.Expr) -> bool:
-    return isinstance(expr, s.Sample) or isinstance(expr, s.Call) and k.checked.calls[expr].kind in ("function", "value")
+    return (
+        isinstance(expr, s.Sample)
+        or isinstance(expr, s.Call)
+        and k.checked.calls[expr].kind in ("function", "value")
+    )
 
 
 def _into(k: Compiler, expr: s.Expr, target: int) -> None:
@@ -105,7 +109,11 @@ def _sample(k: Compiler, expr: s.Sample, target: int) -> None:
     name = str(k.site)
     exprs = [expr.distribution] if expr.proposal is None else [expr.distribution, expr.proposal]
     evs = operands(k, exprs)
-    made = [i for i, each in enumerate(exprs) if not (isinstance(each, s.Name) or k.linker.is_constant(k.checked, each))]
+    made = [
+        i
+        for i, each in enumerate(exprs)
+        if not (isinstance(each, s.Name) or k.linker.is_constant(k.checked, each))
+    ]
     places = {i: k.fresh() for i in made}
     for i in made[:-1]:
         _keep(k, exprs[i], places[i], evs[i])
@@ -118,7 +126,9 @@ def _sample(k: Compiler, expr: s.Sample, target: int) -> None:
     last, after = made[-1], k.here() + 1
 
     def prepared(then: int) -> Step:
-        return instructions.prepare(places[last], evs[last], instructions.draw(name, dist, proposal, target, after, then + 1))
+        return instructions.prepare(
+            places[last], evs[last], instructions.draw(name, dist, proposal, target, after, then + 1)
+        )
 
     k.emit(prepared, expr)
     k.emit(lambda then: instructions.draw(name, dist, proposal, target, after, then), expr)
@@ -190,7 +200,8 @@ def start_loop(k: Compiler, iterable: s.Expr) -> tuple[int, int]:
 
 
 def _sequence(k: Compiler, iterable: s.Expr) -> Ev:
-    """What a loop counts through: a list, the keys of a dict, or the integers of a `range`, which is not written out."""
+    """What a loop counts through: a list, the keys of a dict, or the integers of a `range`, which is not
+    written out."""
     resolved = k.checked.calls.get(iterable) if isinstance(iterable, s.Call) else None
     if resolved is not None and isinstance(resolved.target, Builtin) and resolved.target.name == "range":
         bounds = operands(k, [arg for arg in resolved.args if arg is not None])
@@ -211,7 +222,7 @@ def key_of(resolved: ResolvedCall) -> s.Expr | None:
 
 
 def _keyed(k: Compiler, expr: s.Call) -> Ev:
-    """`sorted(items, key=f)`: the keys are computed by the machine, since f may draw; then the built-in is applied."""
+    """`sorted(items, key=f)`: the machine computes the keys, since f may draw; then the items are sorted."""
     resolved = k.checked.calls[expr]
     key = key_of(resolved)
     given = [arg for arg in resolved.args if arg is not None]

@@ -66,7 +66,9 @@ def _augmented(k: Compiler, statement: s.Assign, local: Local, value: Ev) -> Ev:
     """`x op= value`, with the conversion that the new value of x may need."""
     assert statement.op is not None
     kinds = _kind_before(local.type, k.checked.types[statement.value]), k.checked.types[statement.value]
-    ev = evaluate_operators.combine(k, statement, statement.op, slot(k.slots[local]), value, kinds, statement.value)
+    ev = evaluate_operators.combine(
+        k, statement, statement.op, slot(k.slots[local]), value, kinds, statement.value
+    )
     wanted = k.checked.conversions.get(statement.target)
     return ev if wanted is None else evaluate_operators.converted(k, statement, ev, wanted)
 
@@ -101,7 +103,11 @@ def _require(k: Compiler, statement: s.Require) -> None:
     with k.temporaries():
         test = k.value(statement.condition)
         if statement.reason is None or not k.busy(statement.reason):
-            told = constant(k.quoted(statement.condition)) if statement.reason is None else k.direct(statement.reason)
+            told = (
+                constant(k.quoted(statement.condition))
+                if statement.reason is None
+                else k.direct(statement.reason)
+            )
             k.emit(lambda then: instructions.require(test, told, then), statement)
             return
         fails, end = [0], [0]
@@ -115,7 +121,11 @@ def _require(k: Compiler, statement: s.Require) -> None:
 
 def _heuristic(k: Compiler, statement: s.Heuristic) -> None:
     with k.temporaries():
-        ev = instructions.computed(k.closure(statement.value, [])) if k.busy(statement.value) else k.direct(statement.value)
+        ev = (
+            instructions.computed(k.closure(statement.value, []))
+            if k.busy(statement.value)
+            else k.direct(statement.value)
+        )
         k.emit(lambda then: instructions.estimate(ev, then), statement)
 
 

@@ -1,4 +1,4 @@
-"""The border between `.scale` values and Python's: arguments and what extern functions return come in, checked by type."""
+"""The border between `.scale` values and Python's: what comes in is checked by type."""
 
 from __future__ import annotations
 
@@ -53,9 +53,15 @@ def holds(value: Any, kind: Type, shape_of: ShapeOf) -> bool:
             return isinstance(value, List) and all(holds(each, item, shape_of) for each in value)
         case DictOf(key, of):
             pairs = value.items() if isinstance(value, Dict) else [(None, None)]
-            return isinstance(value, Dict) and all(holds(a, key, shape_of) and holds(b, of, shape_of) for a, b in pairs)
+            return isinstance(value, Dict) and all(
+                holds(a, key, shape_of) and holds(b, of, shape_of) for a, b in pairs
+            )
         case TupleOf(items):
-            return type(value) is tuple and len(value) == len(items) and all(map(lambda v, t: holds(v, t, shape_of), value, items))
+            return (
+                type(value) is tuple
+                and len(value) == len(items)
+                and all(map(lambda v, t: holds(v, t, shape_of), value, items))
+            )
         case DistOf():
             return isinstance(value, Dist)
         case Function():
@@ -67,8 +73,8 @@ def holds(value: Any, kind: Type, shape_of: ShapeOf) -> bool:
 
 
 _BASIC: dict[Type, type] = {
-    INT: int, FLOAT: float, BOOL: bool, STR: str, NONE: type(None), CHAT: Chat, REGEX: Pattern, GRAMMAR: Grammar,
-    MODEL: Model, REWARD: Model,
+    INT: int, FLOAT: float, BOOL: bool, STR: str, NONE: type(None), CHAT: Chat, REGEX: Pattern,
+    GRAMMAR: Grammar, MODEL: Model, REWARD: Model,
 }  # fmt: skip
 
 
@@ -77,9 +83,11 @@ class Mismatch(Exception):
 
 
 class Border:
-    """Takes Python's values in, for programs with these record types, defaults of their fields, and limits."""
+    """Takes Python's values in, for programs with these record types, defaults of fields, and limits."""
 
-    def __init__(self, shape_of: ShapeOf, default_of: Callable[[RecordType, RecordField], Any], fuel: Fuel) -> None:
+    def __init__(
+        self, shape_of: ShapeOf, default_of: Callable[[RecordType, RecordField], Any], fuel: Fuel
+    ) -> None:
         self.shape_of, self.default_of, self.fuel = shape_of, default_of, fuel
 
     def take(self, value: Any, kind: Type) -> Any:
@@ -144,7 +152,9 @@ class Border:
         if not isinstance(value, Mapping) or not required <= set(value) <= set(kind.fields):
             wanted = ", ".join(f"{f.name}: {show(f.type)}" for f in fields)
             raise Mismatch(f"expected a {kind.name}, a dict of {wanted}; found {_shown(value)}")
-        given = (self._take(value[f.name], f.type) if f.name in value else self.default_of(kind, f) for f in fields)
+        given = (
+            self._take(value[f.name], f.type) if f.name in value else self.default_of(kind, f) for f in fields
+        )
         return Record(shape, tuple(given))
 
     def _chat(self, value: Any) -> Chat:

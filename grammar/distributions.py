@@ -1,7 +1,8 @@
 """Distributions and models as values of a running program.
 
-A `Dist` is a recipe (a family and its arguments); the distribution that engines see is built from it once, when it is
-first asked for, and shared by all forks. A `Model` stands for a declared model, which is loaded at its first use.
+A `Dist` is a recipe (a family and its arguments); the distribution that engines see is built from it once,
+when it is first asked for, and shared by all forks. A `Model` stands for a declared model, which is loaded at
+its first use.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 from grammar.chats import Chat
-from grammar.faults import Fault
 from grammar.grammars import Grammar
 from grammar.values import Dict
 from grammar.vectors import List, Value, measure_all
@@ -86,8 +86,6 @@ def _categorical(weights: Dict) -> families.Distribution:
 
 
 def _iid(inner: Dist, n: int) -> families.Distribution:
-    if n < 0:
-        raise Fault("E556", name="iid", problem=f"it was asked for {n} draws", mend="n is at least 0")
     return families.iid(inner.built, n)
 
 
@@ -180,8 +178,8 @@ def step_rewards(model: Model, question: Any, answer: Any) -> List:
 def _answers(model: Model, question: Any, answer: Any) -> list[tuple[Any, ...]]:
     """What the host's reward is asked, once for each step: (question, answer so far), or one context.
 
-    The steps of a chat's answer are its pieces. A reward on a language model reads a chat as its own context, so that
-    it shares what the model has computed; any other reward reads the text of the answer.
+    The steps of a chat's answer are its pieces. A reward on a language model reads a chat as its own context,
+    so that it shares what the model has computed; any other reward reads the text of the answer.
     """
     base = getattr(model.host, "model", None)
     if isinstance(answer, Chat) or answer is UNSET:

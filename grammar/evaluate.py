@@ -1,8 +1,9 @@
 """Expressions as Python closures over a frame: literals, names, parts, texts, containers.
 
-A frame is a list of slots: slot 0 holds the fuel that is left, the others variables and temporaries. An `Ev` reads it
-and gives a value. A rule here is given the closures of an expression's operands, so that it serves both ways: with
-operands that are closures too (nothing in it draws or calls), and with operands that the machine computed before.
+A frame is a list of slots: slot 0 holds the fuel that is left, the others variables and temporaries. An `Ev`
+reads it and gives a value. A rule here is given the closures of an expression's operands, so that it serves
+both ways: with operands that are closures too (nothing in it draws or calls), and with operands that the
+machine computed before.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from grammar.chats import Chat
 from grammar.diagnostics import Source
 from grammar.faults import Exhausted, Fault, Fuel, RunFault, located
 from grammar.grammars import Pattern
-from grammar.primitives import checked_list, checked_text, show
+from grammar.primitives import checked_list, checked_text
+from grammar.primitives_text import show
 from grammar.symbols import ConstSymbol, ExternSymbol, FunctionSymbol, Local, ModelSymbol, Symbol
 from grammar.types import CHAT, STR, DictOf, RecordType, TupleOf, Type, assignable
 from grammar.values import Dict, Record
@@ -76,7 +78,7 @@ def text(k: Compiler, expr: s.Text, parts: Sequence[Ev]) -> Ev:
     fuel = k.fuel
 
     def interpolate(slots: Frame) -> str:
-        shown = [piece if piece.__class__ is str else show(piece(slots)) for piece in pieces]  # type: ignore[operator]
+        shown = [piece if isinstance(piece, str) else show(piece(slots)) for piece in pieces]
         return checked_text("".join(shown), fuel)
 
     return interpolate

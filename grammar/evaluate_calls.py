@@ -138,7 +138,9 @@ def _of_model(k: Compiler, resolved: ResolvedCall, target: Builtin, parts: Seque
     family = f"model.{target.name}"
     names = [p.name for p, arg in zip(signature.params, resolved.args, strict=False) if arg is not None]
     plain = [each for name, each in zip(names, rest, strict=True) if name in ("context", "choices")]
-    options = [(name, each) for name, each in zip(names, rest, strict=True) if name not in ("context", "choices")]
+    options = [
+        (name, each) for name, each in zip(names, rest, strict=True) if name not in ("context", "choices")
+    ]
 
     def ask_model(slots: Frame) -> Dist:
         owner: Model = model(slots)

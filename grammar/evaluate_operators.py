@@ -1,7 +1,7 @@
 """Operators as closures: arithmetic within bounds, comparisons, `is`.
 
-The checker has said what the operands are, so each closure does one thing. Integers stay below 2**4096; what has no
-value (division by zero, a number that is too large) is a fault at the operator.
+The checker has said what the operands are, so each closure does one thing. Integers stay below 2**4096; what
+has no value (division by zero, a number that is too large) is a fault at the operator.
 """
 
 from __future__ import annotations

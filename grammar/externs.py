@@ -1,7 +1,7 @@
 """Functions of the host: declared by `extern fn`, bound from Python, checked by type on the way in and out.
 
-A call is a recorded effect: the calls of all particles run side by side, replay takes the answer from the record, and
-equal calls of a pure function are made once.
+A call is a recorded effect: the calls of all particles run side by side, replay takes the answer from the
+record, and equal calls of a pure function are made once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Extern(Value):
         return outcome
 
     def _run(self, *args: Any) -> Any:
-        """The answer as a value of the language, or why there is none: failures are told at the call's own line."""
+        """The answer as a value of the language, or why there is none: that is told at the call's line."""
         try:
             found = self.function(*map(give, args))
         except Exception as error:

@@ -1,7 +1,7 @@
 """What can go wrong while a program runs: faults end the run, exhausted fuel ends one particle.
 
-A `Fault` is raised where a value is made and does not know its place; whoever knows the expression turns it into a
-`RunFault`, which is at once a `ScaleError` (it renders the line, with a caret) and a `PPLError`.
+A `Fault` is raised where a value is made and does not know its place; whoever knows the expression turns it
+into a `RunFault`, which is at once a `ScaleError` (it renders the line, with a caret) and a `PPLError`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BIG = 1 << 4096
 class Fuel:
     """What one run of a program may use up before it is ended with weight zero.
 
-    max_steps  instructions, items of comprehensions, and work on long texts and lists in units of about a microsecond
+    max_steps  instructions, items of comprehensions, and work on long texts and lists (1 for 64 items)
     max_depth  calls that are open at once
     max_text   characters of one text, and of one chat
     max_list   items of one list or dict; ten times as many parts in all, those of its items included
@@ -44,6 +44,11 @@ class Fault(Exception):
     def __init__(self, code: str, **words: Any) -> None:
         super().__init__(code, words)
         self.code, self.words = code, words
+
+
+def refused(name: str, problem: str, mend: str) -> Fault:
+    """The fault of a built-in that has no answer for its arguments."""
+    return Fault("E556", name=name, problem=problem, mend=mend)
 
 
 class Exhausted(Exception):

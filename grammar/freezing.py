@@ -1,11 +1,12 @@
-"""A run of a `.scale` program, halted anywhere between two steps of its engine, as bytes that another process continues.
+"""A run of a `.scale` program, halted anywhere between two steps of its engine, as bytes that another process
+continues.
 
     data = [freeze(p) for p in particles]            # inside an engine's search(run)
     particles = [thaw(run, each) for each in data]   # in another process, of the same program
 
-The bytes hold the machine's state, the trace and the weights; models, extern functions and code are named, not stored.
-They are read by an unpickler that knows the values of the language and nothing else. Of a trace's past choices the
-log-probabilities are kept, but not the distributions: chains cannot move a thawed trace.
+The bytes hold the machine's state, the trace and the weights; models, extern functions and code are named,
+not stored. They are read by an unpickler that knows the values of the language and nothing else. Of a trace's
+past choices the log-probabilities are kept, but not the distributions: chains cannot move a thawed trace.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ _BARE = ("key", "forks", "offset", "barriers", "pending", "heuristic", "_block_h
 
 
 def freeze(execution: Execution) -> bytes:
-    """An execution that stands at a stop (or has not begun), as bytes. UsageError for one that has ended, or that
-    belongs to a Python program."""
+    """An execution that stands at a stop (or has not begun), as bytes. UsageError for one that has ended, or
+    that belongs to a Python program."""
     program = execution.run.program
     if not isinstance(program, ScaleProgram) or not execution.running or execution.waiting is not None:
         raise UsageError("freeze takes a running execution of a .scale program that stands at a stop.")
@@ -63,7 +64,9 @@ def thaw(run: Run, data: bytes) -> Execution:
     except (pickle.UnpicklingError, ValueError, EOFError, TypeError) as error:
         raise UsageError(f"thaw: these bytes are no frozen execution of {program.name} ({error}).") from None
     if head != FORMAT or whose != identity(program):
-        raise UsageError(f"thaw: these bytes were frozen from another program, or another version of {program.name}.")
+        raise UsageError(
+            f"thaw: these bytes were frozen from another program, or another version of {program.name}."
+        )
     execution = Execution(run, content["bare"]["key"])
     for name, value in content["bare"].items():
         setattr(execution, name, value)
@@ -74,7 +77,7 @@ def thaw(run: Run, data: bytes) -> Execution:
 
 
 def identity(program: ScaleProgram) -> str:
-    """Equal for programs that compile to the same code: the texts of all files, the program's name, the limits."""
+    """Equal for programs of the same name, file texts and limits: they compile to the same code."""
     parts = [program.name, repr(program.linker.fuel), *(m.source.text for m in program.linker.modules)]
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
@@ -105,7 +108,16 @@ def _nodes(leaf: Node) -> list[tuple[Any, ...]]:
     ordered = list(backwards(leaf))[::-1]
     places = {id(node): i for i, node in enumerate(ordered)}
     return [
-        (n.kind, n.name, n.index, n.value, n.log_weight, _log_prob(n), n.log_q, None if n.skip is None else places[id(n.skip)])
+        (
+            n.kind,
+            n.name,
+            n.index,
+            n.value,
+            n.log_weight,
+            _log_prob(n),
+            n.log_q,
+            None if n.skip is None else places[id(n.skip)],
+        )
         for n in ordered[1:]
     ]
 
@@ -125,7 +137,9 @@ def _chained(nodes: list[tuple[Any, ...]]) -> Node:
             counters = counters.set(name if kind in _COUNTED else f"record:{name}", index + 1)
         before = None if skip is None else made[skip]
         made.append(
-            Node(made[-1], kind, name, index, value, log_weight, counters, None, log_prob, log_q, None, before)
+            Node(
+                made[-1], kind, name, index, value, log_weight, counters, None, log_prob, log_q, None, before
+            )
         )
     return made[-1]
 
@@ -208,7 +222,12 @@ class _Unpickler(pickle.Unpickler):
         if kind == "code":
             return self.linker.codes[name]
         if kind == "extern":
-            return next(self.linker.callable(e) for m in self.linker.modules for e in m.externs.values() if e.name == name)
+            return next(
+                self.linker.callable(e)
+                for m in self.linker.modules
+                for e in m.externs.values()
+                if e.name == name
+            )
         if kind == "shape":
             records = (r for m in self.linker.modules for r in m.records.values())
             return next(self.linker.shape(r) for r in records if (r.path, r.name) == name)
@@ -220,4 +239,8 @@ class _Unpickler(pickle.Unpickler):
 
 def _models(linker: Linker) -> dict[tuple[int, str], Model]:
     """The declared models, by file and name."""
-    return {(i, name): linker.model(symbol) for i, m in enumerate(linker.modules) for name, symbol in m.models.items()}
+    return {
+        (i, name): linker.model(symbol)
+        for i, m in enumerate(linker.modules)
+        for name, symbol in m.models.items()
+    }

@@ -1,7 +1,7 @@
 """Patterns and grammars as values: `re"..."`, `choice([...])`, `lark("...")`, `json(Type)`.
 
-Patterns run on RE2, in time linear in the text. What a model is constrained by, its backend compiles: it is handed the
-kind of grammar and its source.
+Patterns run on RE2, in time linear in the text. What a model is constrained by, its backend compiles: it is
+handed the kind of grammar and its source.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from grammar.vectors import List, Value
 
 
 class Grammar(Value):
-    """kind is "regex", "choice", "lark" or "json"; source is the pattern, the texts, the rules or the JSON schema."""
+    """kind is "regex", "choice", "lark" or "json"; source the pattern, texts, rules or JSON schema."""
 
     __slots__ = ("kind", "source")
 
@@ -64,7 +64,9 @@ class Pattern(Grammar):
 
 def choice(texts: List) -> Grammar:
     if not texts:
-        raise Fault("E556", name="choice", problem="the list of texts is empty", mend="give at least one text")
+        raise Fault(
+            "E556", name="choice", problem="the list of texts is empty", mend="give at least one text"
+        )
     return Grammar("choice", tuple(texts))
 
 

@@ -1,6 +1,8 @@
-"""The steps of compiled functions. Each maker gives a closure that does one thing to a machine and names the next step.
+"""The steps of compiled functions. Each maker gives a closure that does one thing to a machine and names the
+next step.
 
-`ev`s are closures over a frame (`evaluate.py`), `target` is a slot, `then` the step that follows, `here` the step itself.
+`ev`s are closures over a frame (`evaluate.py`), `target` is a slot, `then` the step that follows, `here` the
+step itself.
 """
 
 from __future__ import annotations
@@ -191,7 +193,7 @@ def require(ev: Ev, reason: Ev, then: int) -> Step:
         if ev(slots):
             m.execution.require(True, "")
         else:
-            m.execution.require(False, reason(slots))
+            m.execution.require(False, reason(slots).replace("\n", "\\n"))
         return then
 
     return step

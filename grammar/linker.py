@@ -1,4 +1,5 @@
-"""A checked file and those it imports -> code that can run: which code a function is, which value a constant."""
+"""A checked file and those it imports -> code that can run: which code a function is, which value a
+constant."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ _ASKING = frozenset({"log_prob", "prob"})
 
 
 class Linker:
-    """Compiles all functions of a file and its imports. `load_model` gives the host's object for a declared model."""
+    """Compiles all functions of a file and its imports. `load_model` loads a declared model."""
 
     def __init__(
         self,
@@ -63,7 +64,7 @@ class Linker:
     def _owner(self, symbol: Any) -> CheckedModule:
         return self._owners[id(symbol)]
 
-    # -- what names stand for ------------------------------------------------------------------------------------
+    # -- what names stand for --------------------------------------------------------------------------------
 
     def code(self, symbol: FunctionSymbol) -> Code:
         if symbol not in self._codes:
@@ -87,7 +88,9 @@ class Linker:
     def model(self, symbol: ModelSymbol) -> Model:
         if symbol not in self.models:
             module = self._owner(symbol)
-            self.models[symbol] = Model(symbol.name, lambda: self.load_model(module, symbol), symbol.is_reward)
+            self.models[symbol] = Model(
+                symbol.name, lambda: self.load_model(module, symbol), symbol.is_reward
+            )
         return self.models[symbol]
 
     def constant(self, symbol: ConstSymbol) -> Any:
@@ -120,7 +123,7 @@ class Linker:
             self._shapes[kind] = Shape(kind.name, tuple(kind.fields), kind.path)
         return self._shapes[kind]
 
-    # -- limits on values ----------------------------------------------------------------------------------------
+    # -- limits on values ------------------------------------------------------------------------------------
 
     def checked_list(self, items: List) -> List:
         return primitives.checked_list(items, self.fuel)
@@ -137,7 +140,7 @@ class Linker:
     def prompt(self, text: str) -> Chat:
         return Chat(primitives.checked_text(text, self.fuel))
 
-    # -- what is known before a run ------------------------------------------------------------------------------
+    # -- what is known before a run --------------------------------------------------------------------------
 
     def is_constant(self, module: CheckedModule, expr: s.Node) -> bool:
         """Whether an expression has the same value in every run, and computing it asks nobody."""
@@ -152,7 +155,9 @@ class Linker:
                 return self._is_constant_call(module, expr)
             case s.Lambda() | s.Sample() | s.Comprehension():
                 return False
-        return all(self.is_constant(module, each) for each in s.children(expr) if not isinstance(each, s.Identifier))
+        return all(
+            self.is_constant(module, each) for each in s.children(expr) if not isinstance(each, s.Identifier)
+        )
 
     def _is_constant_call(self, module: CheckedModule, expr: s.Call) -> bool:
         resolved = module.calls[expr]

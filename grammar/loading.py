@@ -1,7 +1,7 @@
 """`grammar.load(path)`: a file, checked, compiled and bound to the models and functions of the host.
 
-Models are looked up by name in `ppl.registry` and imported when a program first asks them, so that a file can be
-loaded, and its finite programs run, where no model can be.
+Models are looked up by name in `ppl.registry` and imported when a program first asks them, so that a file can
+be loaded, and its finite programs run, where no model can be.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ FUEL_NAMES = tuple(f.name for f in dataclasses.fields(Fuel))
 
 
 class Module:
-    """A loaded file. Its programs are attributes; `main` is the one that its `infer` line names, bound to that engine.
+    """A loaded file. Its programs are attributes; `main` is the one that its `infer` line names, bound to
+    that engine.
 
     programs  by name, without engines
     warnings  what the checker remarked
@@ -53,7 +54,9 @@ class Module:
         names = list(self.programs)
         if len(names) != 1:
             found = f"several programs: {', '.join(names)}. Name one" if names else "no program"
-            raise UsageError(f"{self.checked.source.path} has {found}, or say `infer NAME with ...` in the file.")
+            raise UsageError(
+                f"{self.checked.source.path} has {found}, or say `infer NAME with ...` in the file."
+            )
         return self.programs[names[0]]
 
     @property
@@ -84,10 +87,12 @@ def load(
 ) -> Module:
     """Check a file and make its programs ready to run. Raises one `ScaleError` with every mistake found.
 
-    models     in the place of declared ones, by name: a model, or what `backends.load` takes, such as "hf:PATH"
+    models     in the place of declared ones, by name: a model, or what `backends.load` takes, such as
+    "hf:PATH"
     externs    the functions that `extern fn` declares, by name
     fuel       what one run may use up; by default what the file's `limit` says, else `Fuel()`
-    untrusted  refuse extern functions and all but a few models, and keep runs within the limits of `grammar.trust`
+    untrusted  refuse extern functions and all but a few models, and keep runs within the limits of
+    `grammar.trust`
     """
     checked = check_file(path, models=_capabilities(models or {}), externs=list(externs or {}))
     return link(checked, models or {}, externs or {}, fuel, untrusted)
@@ -139,7 +144,9 @@ def _check_names(checked: CheckedModule, models: Mapping[str, Any]) -> None:
     for name in models:
         if name not in declared:
             known = f"It declares {', '.join(declared)}." if declared else "It declares none."
-            raise UsageError(f"{checked.source.path} declares no model {name!r}.{did_you_mean(name, declared)} {known}")
+            raise UsageError(
+                f"{checked.source.path} declares no model {name!r}.{did_you_mean(name, declared)} {known}"
+            )
 
 
 def _full_spec(spec: str, symbol: ModelSymbol) -> str:
@@ -175,7 +182,9 @@ def declared_model(module: CheckedModule, symbol: ModelSymbol) -> Any:
             return scripted(_rule(args["rules"]))
         case "reward":
             family, _, rest = str(args["spec"]).partition(":")
-            return registry.load_model(f"reward:{family}:{_beside(folder, rest) if family in ('head', 'fn') else rest}")
+            return registry.load_model(
+                f"reward:{family}:{_beside(folder, rest) if family in ('head', 'fn') else rest}"
+            )
     names = ("name", "path", "url", "spec")
     argument = next((str(args.pop(name)) for name in names if name in args), None)
     if argument is not None and symbol.backend in ("hf", "gguf"):
@@ -197,21 +206,24 @@ def judged_by(model: Any) -> Any:
 
 
 def _beside(folder: Path, written: str) -> str:
-    """A relative path that leads somewhere from the file's folder, as an absolute one; anything else as it is."""
+    """A relative path that leads somewhere from the file's folder as an absolute one; else as it is."""
     file, colon, rest = written.partition(":")
     found = folder / file
     return f"{found.resolve()}{colon}{rest}" if file and found.exists() else written
 
 
 def _rule(rules: str | Mapping[str, str]) -> Callable[[str], str] | str:
-    """The replies of `scripted({"part of the prompt": "reply"})`: those of the first part that the prompt has."""
+    """The replies of `scripted({"part of the prompt": "reply"})`: the first part that is found answers."""
     if isinstance(rules, str):
         return rules
 
     def reply(prompt: str) -> str:
         found = next((answer for part, answer in rules.items() if part in prompt), None)
         if found is None:
-            raise UsageError(f"no rule of scripted(...) fits the prompt {prompt[-80:]!r}. Its parts: {', '.join(map(repr, rules))}.")
+            raise UsageError(
+                f"no rule of scripted(...) fits the prompt {prompt[-80:]!r}."
+                f" Its parts: {', '.join(map(repr, rules))}."
+            )
         return found
 
     return reply

@@ -1,12 +1,13 @@
-"""The machine that runs programs: a CEK machine whose control, environment and continuation are immutable where it counts.
+"""The machine that runs programs: a CEK machine whose states are immutable.
 
-A function is compiled to steps (`compile.py`), Python closures that read and write a frame of slots and name the step
-that comes next. Before every effect at which an execution can be stopped and forked, the machine leaves its whole state
-on the execution: (code, step, frame, call path, depth, stack), all immutable and shared. So a fork copies one pointer, a
-forked execution starts again from that very step however long its history, and calls use no Python stack.
+A function is compiled to steps (`compile.py`), Python closures that read and write a frame of slots and name
+the step that comes next. Before every effect at which an execution can be stopped and forked, the machine
+leaves its whole state on the execution: (code, step, frame, call path, depth, stack), all immutable and
+shared. So a fork copies one pointer, a forked execution starts again from that very step however long its
+history, and calls use no Python stack.
 
-An execution stops inside `sample` and at a checkpoint only. A state before a `sample` stands at it, the distribution
-already in the frame; the state of a checkpoint stands behind it.
+An execution stops inside `sample` and at a checkpoint only. A state before a `sample` stands at it, the
+distribution already in the frame; the state of a checkpoint stands behind it.
 """
 
 from __future__ import annotations
@@ -38,11 +39,13 @@ OUT_OF_STEPS = "max_steps: the run takes more steps than its limit"
 class Code:
     """A compiled function. `number` is its place among all of a program's.
 
-    spans[i] is the source of step i; `blank` fills a new frame behind the arguments; `in_path` says that it stands in
-    the call path, as lambdas do not.
+    spans[i] is the source of step i; `blank` fills a new frame behind the arguments; `in_path` says that it
+    stands in the call path, as lambdas do not.
     """
 
-    __slots__ = ("_paths", "blank", "captures", "in_path", "name", "number", "params", "source", "spans", "steps")
+    __slots__ = (
+        "_paths", "blank", "captures", "in_path", "name", "number", "params", "source", "spans", "steps",
+    )  # fmt: skip
 
     def __init__(self, name: str, number: int, source: Source, params: int, *, in_path: bool) -> None:
         self.name, self.number, self.source, self.params, self.in_path = name, number, source, params, in_path
@@ -53,8 +56,8 @@ class Code:
         self.captures = 0
 
     def path_from(self, caller: str) -> str:
-        """The call path in this function, called at path `caller`: its name is added, or the path cut back to it where
-        it recurs, so that the sites of a recursive function have one name however deep it is."""
+        """The call path in this function, called at path `caller`: its name is added, or the path cut back to
+        it where it recurs, so that the sites of a recursive function have one name however deep it is."""
         path = self._paths.get(caller)
         if path is None:
             before, found, _ = f"/{caller}".partition(f"/{self.name}/")
@@ -91,9 +94,11 @@ class Closure(Value):
 
 
 class Machine:
-    """One run, or the rest of one. `saves` is False where the program runs inside a Python one, which replays."""
+    """One run, or the rest of one. `saves` is False inside a Python program, which replays."""
 
-    __slots__ = ("code", "depth", "execution", "max_depth", "path", "saves", "slots", "stack", "steps", "value")
+    __slots__ = (
+        "code", "depth", "execution", "max_depth", "path", "saves", "slots", "stack", "steps", "value",
+    )  # fmt: skip
 
     def __init__(self, execution: Any, max_depth: int, *, saves: bool) -> None:
         self.execution: Execution = execution
@@ -131,11 +136,15 @@ class Machine:
         except Exhausted as limit:
             if not isinstance(self.execution, _NoEffects):
                 self._die(str(limit), step)
-            raise located(Fault("E557", problem=str(limit), mend="do less here"), self.code.source, self.code.spans[step]) from None
+            fault = Fault("E557", problem=str(limit), mend="do less here")
+            raise located(fault, self.code.source, self.code.spans[step]) from None
         except Fault as fault:
             raise located(fault, self.code.source, self.code.spans[step]) from None
         except PPLError as error:
             raise located_error(error, self.code.source, self.code.spans[step]) from None
+        except (ArithmeticError, ValueError) as error:  # of a distribution's arithmetic
+            problem = PPLError(f"{type(error).__name__}: {error}")
+            raise located_error(problem, self.code.source, self.code.spans[step]) from error
         except Dead:
             self._tell_place(step)
             raise
@@ -153,10 +162,10 @@ class Machine:
         if place not in reason:
             self.execution.reason = f"{reason} {place}"
 
-    # -- calls ---------------------------------------------------------------------------------------------------
+    # -- calls -----------------------------------------------------------------------------------------------
 
     def enter(self, code: Code, frame: Frame, back: int, target: int) -> int:
-        """Go into a function; its value will be put into slot `target`, and the run goes on with step `back`."""
+        """Go into a function. Its value will go into slot `target`, the run on with step `back`."""
         if self.depth >= self.max_depth:
             raise Exhausted(f"max_depth: more than {self.max_depth} calls are open at once")
         self.stack = (self.code, back, target, tuple(self.slots), self.path, self.stack)
@@ -180,7 +189,7 @@ class Machine:
         return back  # type: ignore[no-any-return]
 
     def refresh(self) -> None:
-        """After a stop inside a Python program: another execution may have taken over the greenlet meanwhile."""
+        """After a stop inside a Python program: another execution may have taken over the greenlet."""
         self.execution = execution_here()  # type: ignore[assignment]
 
 

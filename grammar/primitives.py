@@ -1,37 +1,28 @@
-"""The built-in functions: what they do to values. Which exist, and their signatures, is said in `builtins.py`.
+"""The built-in functions: what they do to values. Which exist, and their signatures, is said in
+`builtins.py`.
 
-A function takes the arguments of its signature in order, defaults filled in; functions of functions (`key=`) are given
-the keys instead, which the machine has computed. What a function cannot answer is a `Fault`; what grows past the
-limits ends the particle.
+A function takes the arguments of its signature in order, defaults filled in; functions of functions (`key=`)
+are given the keys instead, which the machine has computed. What a function cannot answer is a `Fault`; what
+grows past the limits ends the particle.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from grammar import distributions, grammars
+from grammar import distributions, grammars, primitives_text
 from grammar.distributions import Dist
-from grammar.faults import BIG, Exhausted, Fault, Fuel
+from grammar.faults import BIG, Exhausted, Fault, Fuel, refused
 from grammar.grammars import Pattern
-from grammar.values import Dict, Record
+from grammar.primitives_text import show
+from grammar.values import Dict
 from grammar.vectors import List, check_size
 
 _NUMBER = re.compile(r"(?:(?<![\w)])-)?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _DIGITS = 1300  # longer integers have more than 4096 bits
-
-
-def show(value: Any) -> str:
-    """A value as `${...}` writes it."""
-    kind = type(value)
-    if kind is bool:
-        return "true" if value else "false"
-    if kind is int or kind is float:
-        return repr(value)
-    return str(value)
 
 
 def checked_int(value: int) -> int:
@@ -53,10 +44,6 @@ def checked_list(items: List, fuel: Fuel) -> List:
     return items
 
 
-def _fault(name: str, problem: str, mend: str) -> Fault:
-    return Fault("E556", name=name, problem=problem, mend=mend)
-
-
 # --------------------------------------------------------------------------------------------------- numbers
 
 
@@ -64,7 +51,7 @@ def log(x: float, floor: float | None = None) -> float:
     if floor is not None:
         x = max(x, floor)
     if x < 0:
-        raise _fault("log", f"{show(x)} is negative", "the logarithm is of numbers that are not negative")
+        raise refused("log", f"{show(x)} is negative", "the logarithm is of numbers that are not negative")
     return math.log(x) if x > 0 else -math.inf
 
 
@@ -79,7 +66,7 @@ def round_number(x: float, digits: int | None = None) -> Any:
     try:
         return round(x) if digits is None else float(round(x, digits))
     except (ValueError, OverflowError):
-        raise _fault("round", f"{show(x)} has no nearest integer", "round a finite number") from None
+        raise refused("round", f"{show(x)} has no nearest integer", "round a finite number") from None
 
 
 def to_int(x: Any) -> int | None:
@@ -88,7 +75,7 @@ def to_int(x: Any) -> int | None:
     try:
         return checked_int(int(x))
     except (ValueError, OverflowError):
-        raise _fault("int", f"{show(x)} is no integer", "turn a finite number into an integer") from None
+        raise refused("int", f"{show(x)} is no integer", "turn a finite number into an integer") from None
 
 
 def _spelled(text: str) -> int | None:
@@ -123,7 +110,7 @@ def _extreme(pick: Callable[..., Any], name: str) -> Callable[..., Any]:
     def best(*values: Any) -> Any:
         items = values[0] if len(values) == 1 else values
         if not items:
-            raise _fault(name, "the list is empty", f"test its length first, or write `{name}([...] + xs)`")
+            raise refused(name, "the list is empty", f"test its length first, or write `{name}([...] + xs)`")
         return pick(items)
 
     return best
@@ -137,7 +124,7 @@ def best_by(pick: Callable[..., Any], name: str) -> Callable[[List, List], Any]:
 
     def best(items: List, keys: List) -> Any:
         if not items:
-            raise _fault(name, "the list is empty", "test its length first")
+            raise refused(name, "the list is empty", "test its length first")
         found = list(keys)
         return items[found.index(pick(found))]
 
@@ -156,7 +143,7 @@ def in_order_by(items: List, keys: List, reverse: bool = False) -> List:
 def span(start: int, stop: int | None = None, step: int = 1) -> range:
     """The integers of `range(...)`, as Python's."""
     if step == 0:
-        raise _fault("range", "its step is 0", "a step is positive or negative")
+        raise refused("range", "its step is 0", "a step is positive or negative")
     found = range(start) if stop is None else range(start, stop, step)
     try:
         len(found)
@@ -171,69 +158,8 @@ def contains(holder: Any, part: Any) -> bool:
 
 def count(holder: Any, part: Any) -> int:
     if isinstance(holder, str) and not part:
-        raise _fault("count", "the part is empty", "count a part of at least one character")
+        raise refused("count", "the part is empty", "count a part of at least one character")
     return holder.count(part)  # type: ignore[no-any-return]
-
-
-# --------------------------------------------------------------------------------------------------- texts
-
-
-def _mark(name: str, mark: str) -> str:
-    if not mark:
-        raise _fault(name, "the mark is empty", "give a mark of at least one character")
-    return mark
-
-
-def after(s: str, mark: str) -> str | None:
-    _, found, rest = s.rpartition(_mark("after", mark))
-    return rest if found else None
-
-
-def before(s: str, mark: str) -> str | None:
-    rest, found, _ = s.partition(_mark("before", mark))
-    return rest if found else None
-
-
-def split(s: str, separator: str | None = None) -> List:
-    if separator is not None:
-        _mark("split", separator)
-    return List(s.split(separator))
-
-
-def find(s: str, part: str) -> int | None:
-    place = s.find(part)
-    return None if place < 0 else place
-
-
-def lines(s: str) -> List:
-    found = s.replace("\r\n", "\n").split("\n")
-    return List(found[:-1] if found[-1] == "" else found)
-
-
-def letters(s: str) -> List:
-    return List(c for c in s if c.isalpha())
-
-
-def to_json(value: Any) -> str:
-    try:
-        return json.dumps(plain(value), ensure_ascii=False, allow_nan=False)
-    except ValueError:
-        raise _fault("json", "JSON has no infinite numbers", "write finite numbers") from None
-
-
-def plain(value: Any) -> Any:
-    """A value as Python's lists, dicts and scalars."""
-    if isinstance(value, Record):
-        return {name: plain(value[name]) for name in value}
-    if isinstance(value, Dict):
-        return {_json_key(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (List, tuple)):
-        return [plain(item) for item in value]
-    return str(value) if isinstance(value, str) else value
-
-
-def _json_key(key: Any) -> Any:
-    return show(key) if isinstance(key, (bool, int)) else key
 
 
 # ------------------------------------------------------------------------------------------------- the table
@@ -256,8 +182,17 @@ def table(fuel: Fuel) -> dict[str, Callable[..., Any]]:
         return separator.join(found)
 
     def replace(s: str, old: str, new: str) -> str:
-        grown = len(s) + s.count(_mark("replace", old)) * (len(new) - len(old))
-        return s.replace(old, new) if grown <= fuel.max_text else checked_text("x" * (fuel.max_text + 1), fuel)
+        grown = len(s) + s.count(primitives_text.marked("replace", old)) * (len(new) - len(old))
+        return (
+            s.replace(old, new) if grown <= fuel.max_text else checked_text("x" * (fuel.max_text + 1), fuel)
+        )
+
+    def draws(dist: Dist, n: int) -> Dist:
+        if n < 0:
+            raise refused("iid", f"it was asked for {n} draws", "n is at least 0")
+        if n > fuel.max_list:
+            raise Exhausted(f"max_list: iid was asked for more than {fuel.max_list} draws")
+        return Dist("iid", (dist, n))
 
     def integers(*bounds: int) -> List:
         found = span(*bounds)
@@ -266,26 +201,30 @@ def table(fuel: Fuel) -> dict[str, Callable[..., Any]]:
         return List(found)
 
     return {
-        "abs": abs, "round": round_number, "log": log, "exp": exp, "int": to_int, "float": to_float, "sum": total,
+        "abs": abs, "round": round_number, "log": log, "exp": exp, "int": to_int, "float": to_float,
+        "sum": total,
         "min": smallest, "max": largest, "min by key": best_by(min, "min"), "max by key": best_by(max, "max"),
-        "len": len, "range": integers, "any": any, "all": all, "sorted": in_order, "sorted by key": in_order_by,
+        "len": len, "range": integers, "any": any, "all": all, "sorted": in_order,
+        "sorted by key": in_order_by,
         "reversed": lambda xs: List(reversed(xs)), "zip": items(lambda *xs: List(zip(*xs))),
         "enumerate": items(lambda xs, start=0: List(enumerate(xs, start))), "get": lambda d, key: d.get(key),
-        "contains": contains, "count": count, "str": show, "join": join, "split": items(split), "replace": replace,
+        "contains": contains, "count": count, "str": show, "join": join, "split": items(primitives_text.split),
+        "replace": replace,
         "lower": text(str.lower), "upper": text(str.upper), "strip": str.strip, "starts_with": str.startswith,
-        "ends_with": str.endswith, "find": find, "letters": items(letters), "lines": items(lines), "after": after,
-        "before": before, "first_match": Pattern.first_match, "matches": Pattern.matches, "numbers": items(numbers),
-        "json": text(to_json), "choice": grammars.choice, "lark": grammars.lark,
+        "ends_with": str.endswith, "find": primitives_text.find, "letters": items(primitives_text.letters), "lines": items(primitives_text.lines),
+        "after": primitives_text.after,
+        "before": primitives_text.before, "first_match": Pattern.first_match, "matches": Pattern.matches,
+        "numbers": items(numbers),
+        "json": text(primitives_text.to_json), "choice": grammars.choice, "lark": grammars.lark,
         "log_prob": distributions.log_prob, "prob": distributions.prob,
-        **{name: _dist(name) for name in distributions.FAMILIES if "." not in name},
+        **{name: _dist(name) for name in distributions.FAMILIES if "." not in name}, "iid": draws,
     }  # fmt: skip
 
 
 def _dist(family: str) -> Callable[..., Dist]:
     def make(*args: Any) -> Dist:
         made = Dist(family, args)
-        if family != "iid":
-            made.built  # noqa: B018  (a bad parameter is met here, at its line)
+        made.built  # noqa: B018  (a bad parameter is met here, at its line)
         return made
 
     return make

@@ -1,4 +1,5 @@
-"""A `program` of a `.scale` file as a ppl program: engines, seeds and limits meet it as they meet any other."""
+"""A `program` of a `.scale` file as a ppl program: engines, seeds and limits meet it as they meet any
+other."""
 
 from __future__ import annotations
 
@@ -46,7 +47,9 @@ class ScaleProgram(Program):
 
     def _inline(self, execution: Execution, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Called inside a Python program, which replays: a part of it, without states of its own."""
-        return Machine(execution, self.linker.fuel.max_depth, saves=False).start(self.code, self._frame(args, kwargs))
+        return Machine(execution, self.linker.fuel.max_depth, saves=False).start(
+            self.code, self._frame(args, kwargs)
+        )
 
     def _frame(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Frame:
         """The program's first frame: the arguments as values of their types."""
@@ -68,7 +71,7 @@ class ScaleProgram(Program):
         bound.engine_source = "decorator"
         return bound
 
-    # -- the file's limits ---------------------------------------------------------------------------------------
+    # -- the file's limits -----------------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.engine is not None:
@@ -109,7 +112,8 @@ def _signed(linker: Linker, symbol: FunctionSymbol) -> Callable[..., Any]:
         for p in symbol.params
     ]  # fmt: skip
     program.__name__ = program.__qualname__ = symbol.name
-    program.__doc__ = f"program {symbol.name}({', '.join(f'{p.name}: {show(p.type)}' for p in symbol.params)}) -> {show(symbol.result)}"
+    shown = ", ".join(f"{p.name}: {show(p.type)}" for p in symbol.params)
+    program.__doc__ = f"program {symbol.name}({shown}) -> {show(symbol.result)}"
     program.__module__ = symbol.path
     program.__annotations__ = {p.name: _hint(p.type) for p in symbol.params}
     program.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

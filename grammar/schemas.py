@@ -5,7 +5,21 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from grammar.types import BOOL, FLOAT, INT, NONE, PROB, STR, DictOf, ListOf, Literal, RecordType, TupleOf, Type, Union
+from grammar.types import (
+    BOOL,
+    FLOAT,
+    INT,
+    NONE,
+    PROB,
+    STR,
+    DictOf,
+    ListOf,
+    Literal,
+    RecordType,
+    TupleOf,
+    Type,
+    Union,
+)
 
 
 def json_schema(kind: Type) -> str:
@@ -53,6 +67,7 @@ def _record(kind: RecordType, definitions: dict[str, Any]) -> dict[str, Any]:
             for f in kind.fields.values()
         }
         definitions[kind.name] = {
-            "type": "object", "properties": properties, "required": list(properties), "additionalProperties": False,
+            "type": "object", "properties": properties, "required": list(properties),
+            "additionalProperties": False,
         }  # fmt: skip
     return {"$ref": f"#/$defs/{kind.name}"}

@@ -1,7 +1,8 @@
 """`test "..." of program { ... }` blocks: run under the file's own terms, with the models replying by rule.
 
-Where a test has `reply` rules, the language models of the file are one scripted model: the first rule whose pattern is
-found in the prompt answers, and judges ask that model too. Tables stay tables. The seed is fixed, so tests repeat.
+Where a test has `reply` rules, the language models of the file are one scripted model: the first rule whose
+pattern is found in the prompt answers, and judges ask that model too. Tables stay tables. The seed is fixed,
+so tests repeat.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from grammar.grammars import Pattern
 from grammar.loading import Module, judged_by, link, scripted
 from grammar.machine import Closure, compute
 from grammar.modules import check_file
-from grammar.primitives import show
+from grammar.primitives_text import show
 from grammar.symbols import CheckedModule, Local, TestCase
 from grammar.then import chain
 from ppl.errors import PPLError
@@ -54,7 +55,10 @@ def run_tests(
 
 
 def _run(
-    checked: CheckedModule, case: TestCase, models: Mapping[str, Any], externs: Mapping[str, Callable[..., Any]]
+    checked: CheckedModule,
+    case: TestCase,
+    models: Mapping[str, Any],
+    externs: Mapping[str, Callable[..., Any]],
 ) -> Outcome:
     try:
         message = _failure(checked, case, models, externs)
@@ -64,7 +68,10 @@ def _run(
 
 
 def _failure(
-    checked: CheckedModule, case: TestCase, models: Mapping[str, Any], externs: Mapping[str, Callable[..., Any]]
+    checked: CheckedModule,
+    case: TestCase,
+    models: Mapping[str, Any],
+    externs: Mapping[str, Callable[..., Any]],
 ) -> str:
     """What went otherwise than expected; "" if nothing did."""
     module = link(checked, {**_scripted_models(checked, case, externs), **models}, externs)
@@ -80,7 +87,7 @@ def _own_engines(checked: CheckedModule) -> Any:
     return checked.inference.engines if checked.inference is not None else DEFAULT_ENGINE
 
 
-# ------------------------------------------------------------------------------------------------ scripted models
+# -------------------------------------------------------------------------------------------- scripted models
 
 
 def _scripted_models(checked: CheckedModule, case: TestCase, externs: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,7 +95,9 @@ def _scripted_models(checked: CheckedModule, case: TestCase, externs: Mapping[st
     if not case.replies:
         return {}
     linker = link(checked, {}, externs).linker
-    rules = [(linker.evaluate(checked, each.pattern), linker.evaluate(checked, each.text)) for each in case.replies]
+    rules = [
+        (linker.evaluate(checked, each.pattern), linker.evaluate(checked, each.text)) for each in case.replies
+    ]
 
     def reply(prompt: str) -> str:
         for pattern, text in rules:
@@ -104,8 +113,8 @@ def _scripted_models(checked: CheckedModule, case: TestCase, externs: Mapping[st
 
 
 OTHER = -20.0
-"""The log-probability, in a test, of any text that the rules do not reply: little, so that a choice in which no text is
-the reply is still a choice, between equals."""
+"""The log-probability, in a test, of any text that the rules do not reply: little, so that a choice in which
+no text is the reply is still a choice, between equals."""
 
 
 def _forgiving(model: Any) -> Any:
@@ -126,7 +135,7 @@ def _end_of(prompt: str) -> str:
     return f'"{text}"' if len(text) <= 80 else f'"...{text[-77:]}"'
 
 
-# --------------------------------------------------------------------------------------------------- expectations
+# ----------------------------------------------------------------------------------------------- expectations
 
 
 def _evaluate(module: Module, expr: s.Expr, posterior: Any) -> Any:
@@ -135,7 +144,11 @@ def _evaluate(module: Module, expr: s.Expr, posterior: Any) -> Any:
     code = linker.new_code("expect", checked, 1, in_path=False)
     k = Compiler(linker, checked, code)
     k.fresh()
-    names = (checked.names.get(node) for node in s.walk(expr) if isinstance(node, s.Name) and node.name == "posterior")
+    names = (
+        checked.names.get(node)
+        for node in s.walk(expr)
+        if isinstance(node, s.Name) and node.name == "posterior"
+    )
     k.slots.update({local: 1 for local in names if isinstance(local, Local)})
     compile_parts.give_back(k, expr)
     value, _ = compute(Closure(k.finish(), (), linker.fuel.max_depth), [posterior], Fuel().max_steps)

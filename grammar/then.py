@@ -1,4 +1,5 @@
-"""`infer p with E then best_of(n=k)`: one engine's result, and the k best of its traces as a ranked result."""
+"""`infer p with E then best_of(n=k)`: one engine's result, and the k best of its traces as a ranked
+result."""
 
 from __future__ import annotations
 

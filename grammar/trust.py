@@ -1,7 +1,7 @@
 """Files from anybody: no functions of the host, models from a list, and hard limits.
 
-A `.scale` file has no other way out of itself: it imports `.scale` files of its own project only, and nothing in it is
-evaluated as anything else. What is left to refuse is what the host would do in its name.
+A `.scale` file has no other way out of itself: it imports `.scale` files of its own project only, and nothing
+in it is evaluated as anything else. What is left to refuse is what the host would do in its name.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LIMIT = bounds(tokens=50_000, calls=2_000, reward_calls=2_000, nodes=20_000, sec
 
 
 def refuse(checked: CheckedModule, given: Collection[str]) -> None:
-    """Raise `ScaleError` if a file does what an untrusted one may not. `given` are models that the host puts in."""
+    """Raise `ScaleError` if a file does what an untrusted one may not. `given` are models of the host's."""
     found = [each for module in checked.modules() for each in _refused(module, given)]
     if found:
         raise ScaleError(found)
@@ -46,7 +46,9 @@ def _allowed(model: ModelSymbol) -> bool:
 
 def tighter(own: Fuel) -> Fuel:
     """The file's fuel, but no more than FUEL."""
-    return Fuel(**{f.name: min(getattr(own, f.name), getattr(FUEL, f.name)) for f in dataclasses.fields(Fuel)})
+    return Fuel(
+        **{f.name: min(getattr(own, f.name), getattr(FUEL, f.name)) for f in dataclasses.fields(Fuel)}
+    )
 
 
 def within(limit: bounds | None) -> bounds:

@@ -1,8 +1,8 @@
 """Dicts and records; with lists (`vectors.py`) and chats the values that hold others.
 
-Numbers, bools, `none` and tuples are Python's own; texts are `str` (a drawn text keeps its token path). All values are
-immutable, hashable, and shared freely between forks. Python sees a list as a sequence, a dict as a mapping, a record as
-an object with attributes and keys.
+Numbers, bools, `none` and tuples are Python's own; texts are `str` (a drawn text keeps its token path). All
+values are immutable, hashable, and shared freely between forks. Python sees a list as a sequence, a dict as a
+mapping, a record as an object with attributes and keys.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ class Dict(Value):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Mapping):
-            return len(self) == len(other) and all(k in other and self._items[k] == other[k] for k in self._keys)
+            return len(self) == len(other) and all(
+                k in other and self._items[k] == other[k] for k in self._keys
+            )
         return NotImplemented
 
     __hash__ = Value.__hash__
@@ -152,7 +154,9 @@ class Record(Value):
         if isinstance(other, Record):
             return self is other or (self._shape == other._shape and self._values == other._values)
         if isinstance(other, Mapping):
-            return len(self) == len(other) and all(name in other and self[name] == other[name] for name in self)
+            return len(self) == len(other) and all(
+                name in other and self[name] == other[name] for name in self
+            )
         return NotImplemented
 
     __hash__ = Value.__hash__

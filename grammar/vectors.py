@@ -1,8 +1,8 @@
 """Lists as persistent vectors, and what all composite values share.
 
-`xs + [x]` shares all but a few nodes with `xs`, however long it is. Every value that holds others knows its weight (how
-many parts it has, as a tree) and its depth, so that a program cannot build, by sharing, a value that takes forever to
-compare or print.
+`xs + [x]` shares all but a few nodes with `xs`, however long it is. Every value that holds others knows its
+weight (how many parts it has, as a tree) and its depth, so that a program cannot build, by sharing, a value
+that takes forever to compare or print.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Value:
 
 
 class List(Value):
-    """A persistent vector (Bagwell's tries, 32 wide, with a tail). Equal to any list or tuple of equal items."""
+    """A persistent vector (Bagwell's tries, 32 wide, with a tail). Equal to a list or tuple of equal items."""
 
     __slots__ = ("_length", "_levels", "_root", "_tail")
     _root: tuple[Any, ...]
@@ -88,7 +88,9 @@ class List(Value):
             self._tail, self._length = (), 0
             self._push(values)
 
-    def _set(self, root: tuple[Any, ...], levels: int, tail: tuple[Any, ...], n: int, weight: int, depth: int) -> None:
+    def _set(
+        self, root: tuple[Any, ...], levels: int, tail: tuple[Any, ...], n: int, weight: int, depth: int
+    ) -> None:
         self._root, self._levels, self._tail, self._length = root, levels, tail, n
         self._weight, self._depth, self._hash = weight, depth, None
 

@@ -26,7 +26,11 @@ def program(body: str, result: str, before: str = "", params: str = "", **option
 def value(expression: str, result: str, before: str = "") -> Any:
     """Of an expression, both as the machine computes it in a run and, where it is constant, when it is loaded."""
     found = program(f"return {expression}", result, before)()
-    hidden = program(f"let zero = len(letters(\"\"))\nlet xs = [zero]\nreturn {expression} if zero == 0 else {expression}", result, before)()
+    hidden = program(
+        f'let zero = len(letters(""))\nlet xs = [zero]\nreturn {expression} if zero == 0 else {expression}',
+        result,
+        before,
+    )()
     assert type(found) is type(hidden) and found == hidden
     return found
 
@@ -78,39 +82,62 @@ EXPRESSIONS = [
 @pytest.mark.parametrize(("expression", "result", "expected"), EXPRESSIONS, ids=[e[0] for e in EXPRESSIONS])
 def test_expressions(expression: str, result: str, expected: Any):
     found = value(expression, result)
-    assert found == (pytest.approx(expected) if isinstance(expected, float) and math.isfinite(expected) else expected)
-    assert isinstance(found, float) == isinstance(expected, float) and isinstance(found, bool) == isinstance(expected, bool)
+    assert found == (
+        pytest.approx(expected) if isinstance(expected, float) and math.isfinite(expected) else expected
+    )
+    assert isinstance(found, float) == isinstance(expected, float) and isinstance(found, bool) == isinstance(
+        expected, bool
+    )
 
 
 RECORDS = "type Point { x: int, y: float = 0.5, note: str? = none }\ntype Tree { value: int, kids: list[Tree] = [] }\n"
 
 
 def test_records():
-    p = value("Point(x=1) with { y: 2, note: \"n\" }", "Point", RECORDS)
+    p = value('Point(x=1) with { y: 2, note: "n" }', "Point", RECORDS)
     assert (p.x, p.y, p.note) == (1, 2.0, "n") and isinstance(p.y, float)
-    assert p["x"] == 1 and dict(p) == {"x": 1, "y": 2.0, "note": "n"} == p and hash(p) == hash(value("Point(1, 2, \"n\")", "Point", RECORDS))
+    assert (
+        p["x"] == 1
+        and dict(p) == {"x": 1, "y": 2.0, "note": "n"} == p
+        and hash(p) == hash(value('Point(1, 2, "n")', "Point", RECORDS))
+    )
     assert p != value("Point(x=2)", "Point", RECORDS) and repr(p) == "Point(x=1, y=2.0, note='n')"
     tree = value("Tree(1, [Tree(2), Tree(3, [Tree(4)])])", "Tree", RECORDS)
     assert tree.kids[1].kids[0].value == 4
-    assert value("json(Tree(1, [Tree(2)]))", "str", RECORDS) == '{"value": 1, "kids": [{"value": 2, "kids": []}]}'
+    assert (
+        value("json(Tree(1, [Tree(2)]))", "str", RECORDS)
+        == '{"value": 1, "kids": [{"value": 2, "kids": []}]}'
+    )
     with pytest.raises(AttributeError, match="has no field 'z'; it has x, y, note"):
         _ = p.z
 
 
 def test_values_of_python_and_of_the_language_are_equal():
-    found = value("[(1, \"a\")]", "list[(int, str)]")
-    assert found == [(1, "a")] and found == ((1, "a"),) and hash(found) == hash(((1, "a"),)) and list(found) == [(1, "a")]
-    assert found[0] == (1, "a") and found[-1:] == [(1, "a")] and len(found) == 1 and repr(found) == "[(1, 'a')]"
+    found = value('[(1, "a")]', "list[(int, str)]")
+    assert (
+        found == [(1, "a")]
+        and found == ((1, "a"),)
+        and hash(found) == hash(((1, "a"),))
+        and list(found) == [(1, "a")]
+    )
+    assert (
+        found[0] == (1, "a") and found[-1:] == [(1, "a")] and len(found) == 1 and repr(found) == "[(1, 'a')]"
+    )
 
 
 def test_unions_and_narrowing():
-    before = 'type A { n: int }\ntype B { s: str }\n'
+    before = "type A { n: int }\ntype B { s: str }\n"
     body = """let v: A | B = A(n=1) if which else B(s="x")
 if v is A { return "a${v.n}" }
 return v.s"""
     p = program(body, "str", before, "which: bool")
     assert (p(True), p(False)) == ("a1", "x")
-    q = program('if x is int { return "int" }\nif x is str { return "str" }\nreturn "list"', "str", "", "x: int | str | list[int]")
+    q = program(
+        'if x is int { return "int" }\nif x is str { return "str" }\nreturn "list"',
+        "str",
+        "",
+        "x: int | str | list[int]",
+    )
     assert (q(3), q("s"), q([1])) == ("int", "str", "list")
 
 
@@ -311,7 +338,9 @@ def test_a_heuristic_is_computed_only_for_engines_that_use_it():
         asked.append(x)
         return x
 
-    body = "let a = sample bernoulli(0.5)\nheuristic costly(1.0)\nlet b = sample bernoulli(0.5)\nreturn a and b"
+    body = (
+        "let a = sample bernoulli(0.5)\nheuristic costly(1.0)\nlet b = sample bernoulli(0.5)\nreturn a and b"
+    )
     p = program(body, "bool", "extern fn costly(x: float) -> float\n", externs={"costly": costly})
     p.run(engine=importance(3), seed=0)
     assert asked == []
@@ -327,16 +356,33 @@ def test_extern_functions():
         return [text.upper()] * times
 
     before = "extern fn shout(text: str, times: int = 2) -> list[str]\n"
-    p = program('let s = sample uniform(["a", "b"])\nlet f = shout\nreturn shout(s) + f(s, 1)', "list[str]", before, externs={"shout": shout})
+    p = program(
+        'let s = sample uniform(["a", "b"])\nlet f = shout\nreturn shout(s) + f(s, 1)',
+        "list[str]",
+        before,
+        externs={"shout": shout},
+    )
     posterior = p.run(engine=exact())
-    assert sorted(posterior.values) == [["A", "A", "A"], ["B", "B", "B"]] and sorted(calls) == ["a", "a", "b", "b"]
-    impure = program("return now() + now()", "int", "impure extern fn now() -> int\n", externs={"now": lambda: len(calls.append(0) or calls)})
+    assert sorted(posterior.values) == [["A", "A", "A"], ["B", "B", "B"]] and sorted(calls) == [
+        "a",
+        "a",
+        "b",
+        "b",
+    ]
+    impure = program(
+        "return now() + now()",
+        "int",
+        "impure extern fn now() -> int\n",
+        externs={"now": lambda: len(calls.append(0) or calls)},
+    )
     first = impure()
     assert first == 5 + 6
 
 
 def test_python_programs_call_scale_programs():
-    coin = program("let side = sample bernoulli(p)\nscore log(0.5) if side else 0.0\nreturn side", "bool", "", "p: prob")
+    coin = program(
+        "let side = sample bernoulli(p)\nscore log(0.5) if side else 0.0\nreturn side", "bool", "", "p: prob"
+    )
 
     @model
     def two():

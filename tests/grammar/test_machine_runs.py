@@ -90,7 +90,9 @@ def test_a_restart_asks_no_model_again():
     lm = TableLM({"": {"a": 0.5, "b": 0.5}, "a": {"a": 1.0}, "b": {"b": 1.0}}, end="$")
     text = 'model lm = smollm2()\nprogram p() -> str {\n  let q = lm("").prob("a")\n  let x = sample bernoulli(lm("").prob("b"))\n  return "${q}${x}"\n}'
     for live in (None, 0):
-        result = loads(text.replace('lm("")', 'lm("", max_tokens=1)'), models={"lm": lm}).p.run(engine=exact(), live=live)
+        result = loads(text.replace('lm("")', 'lm("", max_tokens=1)'), models={"lm": lm}).p.run(
+            engine=exact(), live=live
+        )
         assert result.cost.model_calls == 2 and sorted(result.values) == ["0.5false", "0.5true"]
 
 
@@ -115,6 +117,7 @@ ENDLESS = {
     "max_list": "let xs = [1]\nfor _ in range(60) { xs += xs }\nreturn len(xs)",
     "max_list: a range": "return len(range(10 ** 60))",
     "max_list: letters": 'let s = "abcdefgh"\nfor _ in range(15) { s += s }\nreturn len(letters(s))',
+    "max_list: draws": "let xs = sample iid(bernoulli(0.5), 10 ** 9)\nreturn len(xs)",
     "max_list: parts": "let t = Node(kids=[])\nfor _ in range(60) { t = Node(kids=[t, t]) }\nreturn len(t.kids)",
     "max_depth: a value": "let t = Node(kids=[])\nfor _ in range(900) { t = Node(kids=[t]) }\nreturn len(t.kids)",
     "max_depth: functions in functions": "let f = fn(x: int) => x\nfor _ in range(900) { let g = f\nf = fn(x: int) => g(x) + 1 }\nreturn f(1)",
@@ -129,11 +132,15 @@ fn right(n: int) -> int { return left(n) }
 @pytest.mark.parametrize("name", ENDLESS)
 def test_what_grows_without_end_kills_the_particle_by_name(name: str):
     body = ENDLESS[name].replace("\n", "\n  ")
-    module = loads(f"{HELPERS}program p() -> int {{\n  let alive = sample bernoulli(0.5)\n  if alive {{ return -1 }}\n  {body}\n}}")
+    module = loads(
+        f"{HELPERS}program p() -> int {{\n  let alive = sample bernoulli(0.5)\n  if alive {{ return -1 }}\n  {body}\n}}"
+    )
     result = module.p.run(engine=exact())
     assert result.values == [-1] and result.log_evidence == pytest.approx(math.log(0.5))
     (reason,) = result.reasons
-    assert reason.startswith(name.partition(":")[0] + ": ") and reason.endswith(tuple(f"(<text>:{i})" for i in range(2, 12)))
+    assert reason.startswith(name.partition(":")[0] + ": ") and reason.endswith(
+        tuple(f"(<text>:{i})" for i in range(2, 12))
+    )
     with pytest.raises(AllDead, match=name.partition(":")[0]):
         loads(f"{HELPERS}program p() -> int {{\n  {body}\n}}").p()
 
@@ -191,6 +198,8 @@ FAULTS = [
     ("let sd = -1.0\nlet x = sample normal(0.0, sd)\nreturn 1", "E559", "sd must be positive", 4),
     ("observe 4 from uniform([1, 2])\nreturn 1", "E559", "outside the support", 3),
     ("let z = 0.0\nlet inf = -log(z)\nscore inf\nreturn 1", "E559", "+inf", 5),
+    ("let n = -1\nlet xs = sample iid(bernoulli(0.5), n)\nreturn 1", "E556", "asked for -1 draws", 4),
+    ("let rate = 1e300\nlet x = sample poisson(rate)\nreturn x", "E559", "ValueError", 4),
     ('let s = join(["9" for _ in range(5000)])\nreturn int(s) or 0', "E554", "too large", 4),
 ]  # fmt: skip
 
@@ -198,7 +207,12 @@ FAULTS = [
 @pytest.mark.parametrize(("body", "code", "words", "line"), FAULTS, ids=[f[0] for f in FAULTS])
 def test_faults_end_the_run_at_their_line(body: str, code: str, words: str, line: int):
     text = "program p() -> int {\n  " + body.replace("\n", "\n  ") + "\n}"
-    for engine in (None, importance(3), smc(3), exact() if "normal" not in body else best_of(2)):
+    for engine in (
+        None,
+        importance(3),
+        smc(3),
+        best_of(2) if "normal" in body or "poisson" in body else exact(),
+    ):
         with pytest.raises(grammar.ScaleError) as caught:
             loads(text).p.run(engine=engine, seed=0)
         assert (caught.value.code, caught.value.line) == (code, line) and words in str(caught.value)
@@ -209,17 +223,25 @@ def test_errors_of_models_stand_at_the_call_and_keep_their_kind():
     text = 'model lm = smollm2()\nprogram p() -> str {\n  let x = sample lm("z", max_tokens=2)\n  return x\n}'
     with pytest.raises(BackendError) as caught:
         loads(text, models={"lm": TableLM({"": {"a": 1.0}, "a": {"$": 1.0}})}).p()
-    assert isinstance(caught.value, grammar.ScaleError) and caught.value.line == 4 and "'z' has no row" in str(caught.value)
+    assert (
+        isinstance(caught.value, grammar.ScaleError)
+        and caught.value.line == 4
+        and "'z' has no row" in str(caught.value)
+    )
 
 
 def test_the_dead_name_the_line():
     text = 'program p() -> int {\n  let x = sample uniform([1, 2, 3])\n  require x != 1 else "it is ${x}"\n  require x != 2\n  score -1.0 if x == 0 else log(0.0)\n  return x\n}'
     reasons = loads(text).p.run(engine=exact()).reasons
-    assert set(reasons) == {"require: it is 1 (<text>:4)", "require: x != 2 (<text>:5)", "score 'score': log weight -inf (<text>:6)"}
+    assert set(reasons) == {
+        "require: it is 1 (<text>:4)",
+        "require: x != 2 (<text>:5)",
+        "score 'score': log weight -inf (<text>:6)",
+    }
 
 
 def test_a_heuristic_only_looks():
-    text = 'fn guess() -> float {\n  let x = sample uniform([1.0])\n  return x\n}\nprogram p() -> int {\n  heuristic guess()\n  return 1\n}'
+    text = "fn guess() -> float {\n  let x = sample uniform([1.0])\n  return x\n}\nprogram p() -> int {\n  heuristic guess()\n  return 1\n}"
     with pytest.raises(grammar.ScaleError, match="must not draw, weigh or record") as caught:
         loads(text).p.run(engine=beam(2), seed=0)
     assert caught.value.line == 3
@@ -279,7 +301,10 @@ def continued(frozen: list[bytes]) -> Any:
 
 
 def told(result: Any) -> list[Any]:
-    return [(t.value.xs, dict(t.value.d), t.log_weight, t.log_total, t.choices, t.records, t.log_prob) for t in result.traces]
+    return [
+        (t.value.xs, dict(t.value.d), t.log_weight, t.log_total, t.choices, t.records, t.log_prob)
+        for t in result.traces
+    ]
 
 
 @pytest.mark.parametrize("barriers", [0, 1, 4, 5])
@@ -294,7 +319,9 @@ def test_a_frozen_run_goes_on_in_another_process(tmp_path: Path):
     (tmp_path / "frozen").write_bytes(pickle.dumps(frozen))
     code = f"import pickle\nfrom tests.grammar.test_machine_runs import *\nprint(repr(told(continued(pickle.loads(open({str(tmp_path / 'frozen')!r}, 'rb').read())))))"
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True, cwd=ROOT)
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True, cwd=ROOT
+    )
     assert run.stdout.strip() == repr(told(expected))
 
 
@@ -309,7 +336,11 @@ def test_frozen_bytes_are_of_one_program_and_hold_no_code():
         def __reduce__(self) -> Any:
             return os.system, ("false",)
 
-    for data, message in ((frozen[0], "another program"), (pickle.dumps(Evil()), "is not a value of the language"), (b"x", "no frozen")):
+    for data, message in (
+        (frozen[0], "another program"),
+        (pickle.dumps(Evil()), "is not a value of the language"),
+        (b"x", "no frozen"),
+    ):
         search.data = data  # type: ignore[attr-defined]
         with pytest.raises(UsageError, match=message):
             other.run(1, engine=Engine(search), seed=0)
@@ -337,4 +368,3 @@ def test_states_are_immutable():
         return before == repr(child.state[2]) and hash(child.state[2][0]) is not None
 
     assert loads(LONG).p.run(5, engine=Engine(search), seed=0)
-

@@ -55,7 +55,9 @@ class Twin:
     @property
     def scale(self) -> Any:
         name = self.program.name
-        return grammar.loads(f"scale 1\n{self.text}", models={"lm": LM} if "lm" in self.text else {}).programs[name]
+        return grammar.loads(
+            f"scale 1\n{self.text}", models={"lm": LM} if "lm" in self.text else {}
+        ).programs[name]
 
 
 TWINS: dict[str, Twin] = {}
@@ -196,13 +198,16 @@ def recursive():
     return total + len(extra)
 
 
-@twin("""
+@twin(
+    """
 program batch() -> list[bool] {
   let both = sample iid(bernoulli(0.25), 2)
   score log(0.5) * len([x for x in both if x])
   return both
 }
-""", finite=False)
+""",
+    finite=False,
+)
 @model
 def batch():
     both = sample("both", iid(bernoulli(0.25), 2))
@@ -210,7 +215,8 @@ def batch():
     return both
 
 
-@twin("""
+@twin(
+    """
 program reals() -> float {
   let x = sample normal(0.0, 1.0)
   observe 1.0 from normal(x, 0.5)
@@ -218,7 +224,9 @@ program reals() -> float {
   score -0.5 * y * y
   return x + y
 }
-""", finite=False)
+""",
+    finite=False,
+)
 @model
 def reals():
     x = sample("x", normal(0.0, 1.0))
@@ -255,7 +263,8 @@ def symbols():
     return text
 
 
-@twin("""
+@twin(
+    """
 model lm = smollm2()
 program talk() -> str {
   let ctx = chat {
@@ -273,7 +282,9 @@ program talk() -> str {
   observe "b" from lm(ctx, max_tokens=2, prefix=true)
   return join(said, "|") + judged
 }
-""", finite=False)
+""",
+    finite=False,
+)
 @model
 def talk():
     ctx = LM.chat(system="a", user="b")
@@ -298,7 +309,11 @@ FINITE = [exact(), stochastic_beam(3), beam(3, 2, lookahead=1), astar(3, 200, go
 
 
 def test_every_engine_is_here():
-    known = {e for e in vars(inference).values() if isinstance(e, type) and issubclass(e, Engine) and e is not Engine}
+    known = {
+        e
+        for e in vars(inference).values()
+        if isinstance(e, type) and issubclass(e, Engine) and e is not Engine
+    }
     assert known == {type(e) for e in [*ANY, *FINITE]}
 
 
@@ -307,7 +322,9 @@ def _told(program: Any, engine: Any, seed: int, **options: Any) -> Any:
     try:
         result = program.run(engine=engine, seed=seed, **options)
     except Exception as error:
-        return type(error).__mro__[1].__name__ if isinstance(error, grammar.ScaleError) else type(error).__name__
+        return (
+            type(error).__mro__[1].__name__ if isinstance(error, grammar.ScaleError) else type(error).__name__
+        )
     told = fingerprint(result)
     return {key: told[key] for key in told if key != "reasons"} | {"died": sum(result.reasons.values())}
 
