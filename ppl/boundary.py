@@ -50,7 +50,7 @@ def check_weight(primitive: str, name: str, weight: Any) -> float:
             raise WeightError(
                 f"{primitive}({name!r}): expected one number, found an array of shape {tuple(shape)}. Sum it or pick one."
             )
-        weight = float(weight)
+        weight = float(weight.detach() if hasattr(weight, "detach") else weight)
     if weight != weight:
         raise WeightError(
             f"{primitive}({name!r}): the log weight is NaN. Weights must be finite, or -inf for weight zero."

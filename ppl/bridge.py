@@ -54,7 +54,7 @@ class TorchDistribution(Distribution):
     def log_prob(self, value: Any) -> float:
         given = value if isinstance(value, torch.Tensor) else torch.as_tensor(value, dtype=torch.get_default_dtype())
         try:
-            total = float(self.inner.log_prob(given).sum())
+            total = float(self.inner.log_prob(given).sum().detach())
         except ValueError as error:
             if self._outside(given):
                 return -math.inf
@@ -66,6 +66,11 @@ class TorchDistribution(Distribution):
             return not bool(self.inner.support.check(given).all())
         except (NotImplementedError, RuntimeError):
             return False
+
+    def outside(self, value: Any) -> bool:
+        support = getattr(type(self.inner), "support", None)
+        fixed = isinstance(support, td.constraints.Constraint) and not td.constraints.is_dependent(support)  # type: ignore[no-untyped-call]
+        return fixed and self._outside(torch.as_tensor(value))
 
     def support(self) -> Sequence[Any]:
         if not self.finite:
@@ -133,7 +138,7 @@ class _PyroSite(Distribution):
         total = (log_prob * self.scale).sum()
         if torch.isnan(total):
             raise WeightError(f"the log-prob of {value!r} under {self.fn!r} is NaN")
-        return float(total)
+        return float(total.detach())
 
     def support(self) -> Sequence[Any]:
         return self._torch.support()

@@ -14,6 +14,8 @@ from bisect import bisect_right
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
+
 from ppl.errors import SupportError, UsageError
 from ppl.requests import Drawn, Plan, perform
 
@@ -44,6 +46,10 @@ class Distribution:
 
     @property
     def finite(self) -> bool:
+        return False
+
+    def outside(self, value: Any) -> bool:
+        """Whether no parameters of the family could give the value: observing it is a mistake, not a weight of zero."""
         return False
 
     @property
@@ -87,6 +93,9 @@ class Finite(Distribution):
 
     def support(self) -> Sequence[Any]:
         return self._values
+
+    def outside(self, value: Any) -> bool:
+        return value not in self._values
 
     @property
     def finite(self) -> bool:
@@ -177,6 +186,8 @@ class normal(Continuous):  # noqa: N801  (families read as functions)
 
     def __init__(self, mu: float, sd: float) -> None:
         _positive("normal", sd=sd)
+        if not math.isfinite(mu):
+            raise UsageError(f"normal: mu must be finite, found {mu}")
         super().__init__(mu=mu, sd=sd)
 
     def sample(self, rng: Any) -> float:
@@ -193,8 +204,8 @@ class uniform_real(Continuous):  # noqa: N801
     high: float
 
     def __init__(self, low: float, high: float) -> None:
-        if not low < high:
-            raise UsageError(f"uniform_real: low must be below high, found {low} and {high}")
+        if not -math.inf < low < high < math.inf:
+            raise UsageError(f"uniform_real: low must be below high, both finite; found {low} and {high}")
         super().__init__(low=low, high=high)
 
     def sample(self, rng: Any) -> float:
@@ -227,6 +238,9 @@ class beta(Continuous):  # noqa: N801
         norm = math.lgamma(self.a) + math.lgamma(self.b) - math.lgamma(self.a + self.b)
         return (self.a - 1) * math.log(value) + (self.b - 1) * math.log1p(-value) - norm
 
+    def outside(self, value: float) -> bool:
+        return not 0.0 < value < 1.0
+
 
 class gamma(Continuous):  # noqa: N801
     """Gamma with `shape` and `rate` (mean shape / rate)."""
@@ -247,6 +261,9 @@ class gamma(Continuous):  # noqa: N801
         k, r = self.shape, self.rate
         return k * math.log(r) + (k - 1) * math.log(value) - r * value - math.lgamma(k)
 
+    def outside(self, value: float) -> bool:
+        return value <= 0.0
+
 
 class poisson(Distribution):  # noqa: N801
     """Counts with mean `rate`; infinite support."""
@@ -259,9 +276,12 @@ class poisson(Distribution):  # noqa: N801
         return int(rng.poisson(self.rate))
 
     def log_prob(self, value: int) -> float:
-        if value < 0 or value != int(value):
+        if self.outside(value):
             return NEG_INF
         return value * math.log(self.rate) - self.rate - math.lgamma(value + 1)
+
+    def outside(self, value: float) -> bool:
+        return value < 0 or value != int(value)
 
     def __repr__(self) -> str:
         return f"poisson(rate={self.rate:g})"
@@ -279,11 +299,14 @@ class geometric(Distribution):  # noqa: N801
         return 1 if self.p == 1.0 else 1 + int(math.log1p(-rng.random()) / math.log1p(-self.p))
 
     def log_prob(self, value: int) -> float:
-        if value < 1 or value != int(value):
+        if self.outside(value):
             return NEG_INF
         if self.p == 1.0:
             return 0.0 if value == 1 else NEG_INF
         return (value - 1) * math.log1p(-self.p) + math.log(self.p)
+
+    def outside(self, value: float) -> bool:
+        return value < 1 or value != int(value)
 
     def __repr__(self) -> str:
         return f"geometric(p={self.p:g})"
@@ -377,6 +400,8 @@ class _DeferredIid(Deferred):
 
 def iid(dist: Any, n: int) -> Distribution:
     """n independent draws as one choice: a list of n values, drawn in one batch."""
+    if not isinstance(n, (int, np.integer)) or n < 0:
+        raise UsageError(f"iid: n must be an int >= 0, found {n!r}. Write it as in iid(dist, 8).")
     inner = as_distribution(dist)
     return _DeferredIid(inner, n) if isinstance(inner, Deferred) else _Iid(inner, n)
 
@@ -395,6 +420,9 @@ class _Foreign(Distribution):
 
     def support(self) -> Sequence[Any]:
         return list(self.inner.support()) if self.finite else super().support()
+
+    def outside(self, value: Any) -> bool:
+        return self.finite and value not in self.support()
 
     @property
     def finite(self) -> bool:

@@ -181,6 +181,8 @@ class Execution(Continuation):
         if self._replay is not None:
             return isolate(self._replayed("sample", name).value)
         me = self
+        if not isinstance(name, str):
+            raise UsageError(f"sample: expected a name first, as in sample('step', dist); found {name!r}.")
         try:
             dist = as_distribution(dist)
             proposal = None if proposal is None else as_distribution(proposal)
@@ -271,6 +273,8 @@ class Execution(Continuation):
         if self._replay is not None:
             self._replayed("observe", name)
             return
+        if not isinstance(name, str):
+            raise UsageError(f"observe: expected a name first, as in observe('y', dist, value); found {name!r}.")
         try:
             dist = as_distribution(dist)
         except UsageError as error:
@@ -282,10 +286,10 @@ class Execution(Continuation):
                 raise
             raise SupportError(f"observe({name!r}): {value!r} cannot be a value of {dist!r} ({error}).") from error
         log_weight = check_weight("observe", name, log_weight)
-        if log_weight == NEG_INF and dist.finite and not dist.deferred and value not in dist.support():
+        if log_weight == NEG_INF and dist.outside(value):
+            ruled_out = ", or list it with probability 0 if it is possible but ruled out" if dist.finite else ""
             raise SupportError(
-                f"observe({name!r}): {value!r} is outside the support of {dist!r}. Observe one of its values,"
-                " or list it with probability 0 if it is possible but ruled out."
+                f"observe({name!r}): {value!r} is outside the support of {dist!r}. Observe one of its values{ruled_out}."
             )
         self._weigh("observe", name, log_weight, value, dist)
 
@@ -379,6 +383,8 @@ class Execution(Continuation):
                     state = self._replayed("step", "").value
         else:
             enter = self.leaf = Node(self.leaf, "unfold", "", counters=self.counters)
+        if not callable(step):
+            raise UsageError(f"unfold: expected a function of the state, as in unfold(step, state); found {step!r}.")
         while True:
             result = step(isolate(state))
             me = require_execution("unfold")

@@ -32,6 +32,9 @@ from ppl.testing import check_distribution
 class Loaded:
     """A user's own distribution: anything with sample and log_prob, and support when finite."""
 
+    def __repr__(self):
+        return "Loaded()"
+
     def sample(self, rng):
         return "heads" if rng.random() < 0.3 else "tails"
 
