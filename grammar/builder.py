@@ -2,6 +2,7 @@
 
 A statement that could not be read is `None` (the rule `error`) and is left out. What the grammar accepts for the sake
 of a better message, and what only the text shows (escapes, indentation, sizes of numbers), is checked here.
+(Longer than other files because it builds every form of the language.)
 """
 
 from __future__ import annotations

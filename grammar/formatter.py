@@ -3,6 +3,7 @@
 The tree is printed anew within 100 columns. Literals and parentheses stay as they were written, comments stay at their
 statement or item, single blank lines stay. A list, dict or call whose last item has a comma behind it and a line of its
 own stays broken over lines. The result is returned only if it parses to the same tree and has the same comments.
+(Longer than other files because it prints every form of the language.)
 """
 
 from __future__ import annotations

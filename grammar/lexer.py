@@ -4,6 +4,7 @@ The lexer never fails. What is not of the language is reported, and stands in th
 (`&&` as `and`, `'x'` as `"x"`), so that one mistake gives one message and the rest of the file is still read. Brackets
 reach the parser balanced: a missing one is reported at its partner and supplied (an index in `Lexed.supplied`), a
 superfluous one is reported and left out. All of it takes time linear in the length of the text.
+(Longer than other files because a token's meaning depends on all that came before it on its line.)
 """
 
 from __future__ import annotations

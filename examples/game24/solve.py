@@ -33,7 +33,7 @@ def solve(numbers: str) -> str:
         text += line
         if line.finish != "stop" or len(lines) == 3:
             break
-        heuristic(lambda: prm(text).log(FLOOR))
+        heuristic(lambda so_far=text: prm(so_far).log(FLOOR))
     score(prm(text).log(FLOOR))
     return "".join(lines).rstrip("\n")
 

@@ -11,6 +11,7 @@ from ppl import model, observe, sample, score
 from ppl.dist import bernoulli, beta, geometric, normal, uniform
 from ppl.errors import CapabilityError
 from ppl.testing import check_clt, check_unbiased
+from tests.naming import named
 
 
 def assert_close(found: float, expected: float, variance: float, n: int) -> None:
@@ -177,7 +178,7 @@ def weighed(p: float):
     return a
 
 
-@pytest.mark.parametrize("inside", [importance(2), smc(2, "multinomial", 1.0), smc(2, ess_threshold=0.75)], ids=repr)
+@pytest.mark.parametrize("inside", [importance(2), smc(2, "multinomial", 1.0), smc(2, ess_threshold=0.75)], ids=named)
 def test_an_unbiased_inner_evidence_keeps_the_outer_engine_exact(inside):
     nested = inside(weighed)
 

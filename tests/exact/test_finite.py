@@ -11,6 +11,7 @@ from ppl import model, observe, sample, score
 from ppl.dist import bernoulli, categorical
 from ppl.testing import check_unbiased, enumerate_outcomes, expected_measure
 from tests.laws.programs import CASES, log
+from tests.naming import named
 
 
 def moments(program, *args) -> tuple[float, float]:
@@ -105,7 +106,7 @@ def test_the_evidence_so_far_of_the_hidden_markov_model():
     assert found == pytest.approx(running, abs=1e-9)
 
 
-@pytest.mark.parametrize("engine", [smc(1), smc(2, ess_threshold=1.0), importance(2)], ids=repr)
+@pytest.mark.parametrize("engine", [smc(1), smc(2, ess_threshold=1.0), importance(2)], ids=named)
 def test_engines_on_the_hidden_markov_model(engine):
     exact_measure = hmm.run([0, 1], engine=exact())
     masses = dict(zip(exact_measure.values, [math.exp(w) for w in exact_measure.log_weights], strict=True))

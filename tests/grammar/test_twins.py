@@ -37,6 +37,7 @@ from inference.engine import Engine
 from ppl import Program, checkpoint, heuristic, iid, model, observe, record, require, sample, score
 from ppl.dist import bernoulli, categorical, normal, uniform
 from ppl.testing import check_replay_invariance, check_trace_laws, check_unbiased, fingerprint
+from tests.naming import named
 
 ROWS = {
     "": {"a": 0.5, "b": 0.3, "$": 0.2},
@@ -349,7 +350,7 @@ def test_what_is_kept_changes_nothing(name: str):
 
 
 @pytest.mark.parametrize("name", ["weights", "lengths", "marked", "callees"])
-@pytest.mark.parametrize("engine", [importance(2), smc(2), smc(2, "multinomial", 1.0)], ids=repr)
+@pytest.mark.parametrize("engine", [importance(2), smc(2), smc(2, "multinomial", 1.0)], ids=named)
 def test_weights_are_unbiased_by_enumeration(name: str, engine: Any):
     check_unbiased(engine, TWINS[name].scale)
 

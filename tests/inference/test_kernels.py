@@ -18,6 +18,7 @@ from ppl.operations import generate, regenerate, simulate, update
 from ppl.testing import check_invariant, transition_matrix
 from tests.inference.chain_cases import CASES, check_keeps, stationary, transitions
 from tests.laws.programs import CASES as LAWS
+from tests.naming import named
 
 BLOCKS = {
     "c13": block("x", "v"), "rounds": block("stop"), "kinds": block("x"), "proposed": block("x", "z"),
@@ -106,7 +107,7 @@ def two_texts():
     return str(first), str(second)
 
 
-@pytest.mark.parametrize("kernel", [*KERNELS.values(), block("first")], ids=repr)
+@pytest.mark.parametrize("kernel", [*KERNELS.values(), block("first")], ids=named)
 def test_kernels_keep_the_posterior_of_texts_by_a_model(kernel):
     check_invariant(kernel, two_texts, reversible=True)
 

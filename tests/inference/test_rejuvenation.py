@@ -11,6 +11,7 @@ import pytest
 from inference import block, prior, single_site, smc, suffix
 from ppl.testing import check_replay_invariance, check_unbiased, enumerate_outcomes
 from tests.inference.chain_cases import CASES
+from tests.naming import named
 
 KERNELS = [single_site, suffix, prior, block("a", "b", "seen")]
 
@@ -86,7 +87,7 @@ def at_barrier_matrix(name, barrier, masses, kernel):
     return target / target.sum(), matrix
 
 
-@pytest.mark.parametrize("kernel", KERNELS, ids=repr)
+@pytest.mark.parametrize("kernel", KERNELS, ids=named)
 @pytest.mark.parametrize(("name", "barrier", "masses"), BARRIERS, ids=[f"{n}-{b}" for n, b, _ in BARRIERS])
 def test_a_kernel_keeps_the_target_at_a_barrier(name, barrier, masses, kernel):
     target, matrix = at_barrier_matrix(name, barrier, masses, kernel)
@@ -103,7 +104,7 @@ def floats(name):
     return {value: float(mass) for value, mass in CASES[name][1].items()}
 
 
-@pytest.mark.parametrize("kernel", KERNELS, ids=repr)
+@pytest.mark.parametrize("kernel", KERNELS, ids=named)
 @pytest.mark.parametrize("name", [name for name in CASES if name not in ("guided", "rounds")])  # too many paths
 def test_one_moved_particle_is_unbiased(name, kernel):
     check_unbiased(smc(1, rejuvenate=kernel), CASES[name][0], exact=floats(name))
@@ -112,14 +113,14 @@ def test_one_moved_particle_is_unbiased(name, kernel):
 @pytest.mark.parametrize(
     ("name", "kernel", "threshold"),
     [("odds_toy", suffix, 0.75), ("odds_toy", single_site, 0.75), ("stopper", prior, 0.75), ("c13", suffix, 1)],
-    ids=repr,
+    ids=named,
 )
 def test_two_moved_particles_are_unbiased(name, kernel, threshold):
     engine = smc(2, "systematic", threshold, rejuvenate=kernel)
     check_unbiased(engine, CASES[name][0], exact=floats(name))
 
 
-@pytest.mark.parametrize("kernel", KERNELS, ids=repr)
+@pytest.mark.parametrize("kernel", KERNELS, ids=named)
 def test_continuations_kept_or_not_change_nothing(kernel):
     for name in ("rounds", "guided"):
         check_replay_invariance(smc(6, ess_threshold=0.9, rejuvenate=kernel), CASES[name][0], seed=1)

@@ -12,6 +12,7 @@ from inference.rebase import cosine_clusters
 from ppl import AllDead, checkpoint, heuristic, limit, model, require, sample, score
 from ppl.dist import Distribution, bernoulli, categorical, normal, uniform, uniform_real
 from ppl.errors import OptionError
+from tests.naming import named
 
 ROWS = {"": (0.4, 0.3, 0.2, 0.1), "a": (0.32, 0.29, 0.12, 0.27), "b": (0.2, 0.22, 0.27, 0.31), "c": (0.1, 0.4, 0.15, 0.35)}
 ENGINES = [
@@ -444,7 +445,7 @@ def test_ets_embeds_the_last_steps():
 # -- what holds for all of them ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", ENGINES, ids=repr)
+@pytest.mark.parametrize("engine", ENGINES, ids=named)
 def test_replaying_always_changes_nothing(engine):
     for program in (walk, sketch_then_verdict, branches):
         one, two = program.run(engine=engine, seed=5), program.run(engine=engine, seed=5, live=0)
@@ -453,7 +454,7 @@ def test_replaying_always_changes_nothing(engine):
         assert one.cost.nodes == two.cost.nodes
 
 
-@pytest.mark.parametrize("engine", ENGINES, ids=repr)
+@pytest.mark.parametrize("engine", ENGINES, ids=named)
 @pytest.mark.parametrize("nodes", [1, 2, 7, 20, 33])
 def test_node_limits_hold_and_the_best_so_far_comes_back(engine, nodes):
     whole = walk.run(engine=engine, seed=5)
@@ -480,7 +481,7 @@ def steps():
     return text
 
 
-@pytest.mark.parametrize("engine", ENGINES, ids=repr)
+@pytest.mark.parametrize("engine", ENGINES, ids=named)
 @pytest.mark.parametrize("bounds", [{"tokens": 25}, {"calls": 9}, {"tokens": 10_000}])
 def test_model_limits_hold(engine, bounds):
     result = steps.run(engine=engine, seed=1, limit=limit(**bounds))
@@ -509,7 +510,7 @@ def test_tokens_of_a_model_are_a_finite_choice():
     assert weights["b"] == pytest.approx(-0.8751557858)
 
 
-@pytest.mark.parametrize("engine", ENGINES, ids=repr)
+@pytest.mark.parametrize("engine", ENGINES, ids=named)
 def test_all_dead_says_why(engine):
     @model
     def doomed():
@@ -523,7 +524,7 @@ def test_all_dead_says_why(engine):
         doomed.run(engine=engine, seed=0)
 
 
-@pytest.mark.parametrize("engine", ENGINES, ids=repr)
+@pytest.mark.parametrize("engine", ENGINES, ids=named)
 def test_some_dead_is_no_matter(engine):
     @model
     def survivors():
@@ -538,7 +539,7 @@ def test_some_dead_is_no_matter(engine):
     assert all("too large" in reason for reason in result.reasons)
 
 
-@pytest.mark.parametrize("engine", ENGINES, ids=repr)
+@pytest.mark.parametrize("engine", ENGINES, ids=named)
 def test_a_program_without_guidance_is_met_with_a_warning(engine):
     @model
     def aimless():
@@ -549,7 +550,7 @@ def test_a_program_without_guidance_is_met_with_a_warning(engine):
     assert not any("plain sampling" in w for w in walk.run(engine=engine, seed=0).warnings)
 
 
-@pytest.mark.parametrize("engine", ENGINES, ids=repr)
+@pytest.mark.parametrize("engine", ENGINES, ids=named)
 def test_a_program_without_choices(engine):
     @model
     def constant():
@@ -562,7 +563,7 @@ def test_a_program_without_choices(engine):
 @pytest.mark.parametrize(
     ("engine", "says"),
     [(dvts(3, 1), "best_of(n=3)"), (rebase(1), "single run"), (ets(1), "single run"), (ets(4, coverage=1.0), "equal text")],
-    ids=repr,
+    ids=named,
 )
 def test_options_that_do_not_fit_are_met_with_a_warning(engine, says):
     assert any(says in w for w in walk.run(engine=engine, seed=0).warnings)

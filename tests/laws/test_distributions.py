@@ -27,6 +27,7 @@ from ppl.dist import (
     uniform_real,
 )
 from ppl.testing import check_distribution
+from tests.naming import named
 
 
 class Loaded:
@@ -98,12 +99,12 @@ INFINITE = [
 ]
 
 
-@pytest.mark.parametrize("dist", FINITE, ids=repr)
+@pytest.mark.parametrize("dist", FINITE, ids=named)
 def test_finite(dist):
     check_distribution(dist, tolerance=1e-6 if isinstance(dist, td.Distribution) else 1e-12)
 
 
-@pytest.mark.parametrize("dist", INFINITE, ids=repr)
+@pytest.mark.parametrize("dist", INFINITE, ids=named)
 def test_infinite(dist):
     check_distribution(dist, draws=2000)
 

@@ -19,6 +19,7 @@ from ppl.testing import (
 )
 from tests.laws.programs import CASES, POTENTIALS, log
 from tests.laws.test_unbiased import INFINITE, roulette, single_site
+from tests.naming import named
 
 ENGINES = [
     importance(5),
@@ -47,7 +48,7 @@ def sized(n: int, p: float = 0.4):
     return sum(sample("x", normal(heads, 1.0)) for _ in range(heads))
 
 
-@pytest.mark.parametrize("engine", ENGINES, ids=repr)
+@pytest.mark.parametrize("engine", ENGINES, ids=named)
 def test_a_seed_means_the_same_in_any_window_and_order(engine):
     check_seed_determinism(engine, sized, [3, 1, 4, 1, 5], seed=11)
 

@@ -18,6 +18,7 @@ from inference.resampling import SCHEMES
 from ppl import heuristic, model, observe, require, sample, score
 from ppl.dist import bernoulli, categorical
 from ppl.execution import Execution
+from ppl.population import normalise
 from ppl.run import Run
 from ppl.testing import (
     check_invariant,
@@ -115,9 +116,14 @@ def only_unfinished_are_resampled(patch):
     plain = inference.particles.offspring
 
     def offspring(run, particles, parents, log_weights):
+        moving = [i for i, p in enumerate(particles) if p.running]
+        if not moving:
+            return particles
+        shares = normalise([particles[i].rank for i in moving])
+        counts = SCHEMES["systematic"](shares, len(moving), run.rng("again", particles[moving[0]].barriers))
+        chosen = [i for i, count in zip(moving, counts, strict=True) for _ in range(count)]
         ended = [p for p in particles if p.finished]
-        moving = [i for i in parents if not particles[i].finished]
-        return [*ended, *plain(run, particles, moving, log_weights[: len(moving)])]
+        return [*ended, *plain(run, particles, chosen, log_weights[: len(chosen)])]
 
     patch.setattr(sys.modules["inference.smc"], "offspring", offspring)
 
