@@ -33,8 +33,10 @@ def describe(error: Exception) -> str:
     from ppl.continuation import OURS
     from ppl.errors import PPLError
 
-    if isinstance(error, CommandError) or hasattr(error, "code"):
-        return f"error: {error}" if isinstance(error, CommandError) else str(error)
+    if isinstance(error, CommandError):
+        return f"error: {error}"
+    if hasattr(error, "line") and hasattr(error, "column"):
+        return str(error)  # a mistake in a .scale file begins with its place
     where = _user_line(error.__traceback__, OURS)
     if isinstance(error, PPLError):
         return f"{where}error: {error}"

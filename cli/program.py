@@ -17,20 +17,64 @@ from ppl import Program, limit
 from ppl.errors import PPLError, did_you_mean
 
 
-def load_program(spec: str, models: Sequence[str] = ()) -> Program:
-    """FILE.py[:NAME] as a program."""
+def load_program(
+    spec: str, models: Sequence[str] = (), externs: Sequence[str] = (), untrusted: bool = False
+) -> Program:
+    """FILE.py[:NAME] or FILE.scale[:NAME] as a program."""
     path_text, _, name = spec.partition(":") if not Path(spec).exists() else (spec, "", "")
+    path = existing(path_text)
+    if path.suffix == ".scale":
+        return _of_scale(path, name, models, externs, untrusted)
+    if path.suffix != ".py":
+        raise CommandError(f"{path}: expected a .py or .scale file, found {path.suffix or 'no suffix'!r}")
+    if externs or untrusted:
+        raise CommandError("--extern and --untrusted are for .scale files; a .py file is trusted with everything")
+    if models:
+        raise CommandError("--model rebinds the models of a .scale file; a .py file names its own")
+    programs = {k: v for k, v in vars(_import(path)).items() if isinstance(v, Program)}
+    return _pick(path, programs, name)
+
+
+def existing(path_text: str) -> Path:
+    """The path of a file that is there; otherwise one message with the nearest name."""
     path = Path(path_text)
     if not path.is_file():
         folder = path.parent if path.parent.is_dir() else Path()
         near = did_you_mean(path.name, [p.name for p in folder.iterdir() if p.suffix in (".py", ".scale")])
         raise CommandError(f"there is no file {path_text!r}.{near}")
-    if path.suffix != ".py":
-        raise CommandError(f"{path}: expected a .py file, found {path.suffix or 'no suffix'!r}")
-    if models:
-        raise CommandError("--model rebinds the models of a .scale file; a .py file names its own")
-    programs = {k: v for k, v in vars(_import(path)).items() if isinstance(v, Program)}
-    return _pick(path, programs, name)
+    return path
+
+
+def _of_scale(path: Path, name: str, models: Sequence[str], externs: Sequence[str], untrusted: bool) -> Program:
+    import grammar
+
+    functions = {given.rpartition(":")[2]: _function(given) for given in externs}
+    module = grammar.load(path, dict(map(_model, models)), functions, untrusted=untrusted)
+    if not name:
+        return module.main
+    if name not in module.programs:
+        known = module.programs
+        raise CommandError(f"{path} has no program {name!r}.{did_you_mean(name, known)} It has {', '.join(known)}.")
+    return module.programs[name]
+
+
+def _model(given: str) -> tuple[str, str]:
+    name, equals, spec = given.partition("=")
+    if not equals or not name.isidentifier():
+        raise CommandError(f"--model {given!r}: write name=spec, as in lm=hf:PATH")
+    return name, spec
+
+
+def _function(given: str) -> Any:
+    """FILE.py:NAME as a function."""
+    file, _, name = given.rpartition(":")
+    if not file:
+        raise CommandError(f"--extern {given!r}: write FILE.py:NAME")
+    found = vars(_import(existing(file)))
+    if not callable(found.get(name)):
+        functions = [n for n, v in found.items() if callable(v) and not n.startswith("_")]
+        raise CommandError(f"{file} has no function {name!r}.{did_you_mean(name, functions)}")
+    return found[name]
 
 
 def _pick(path: Path, programs: dict[str, Program], name: str) -> Program:

@@ -33,6 +33,8 @@ class Request:
     seed: int | None = None
     limits: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    externs: tuple[str, ...] = ()
+    untrusted: bool = False
     out: Path | None = None
     as_json: bool = False
     live: bool = False
@@ -42,7 +44,7 @@ def execute(request: Request) -> None:
     """Check everything that can be checked, run, print."""
     engine = _engine(request.engine)
     bound = read_limit(request.limits)
-    program = load_program(request.file, request.models)
+    program = load_program(request.file, request.models, request.externs, request.untrusted)
     problems, from_file = read_inputs(program, request.inputs)
     results = _run(program, problems, request, bound, engine)
     for result in results:

@@ -138,3 +138,55 @@ def test_help_imports_nothing_heavy():
     code = "import sys; sys.argv = ['scale', '--help']\ntry:\n    from cli.main import main; main()\nexcept SystemExit: pass\n"
     code += "heavy = {'torch', 'transformers', 'pyro', 'pandas', 'scipy', 'numpy'} & set(sys.modules)\nassert not heavy, heavy"
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+SCALE = "program coins(n: int) -> int {\n  let heads = sample binomial_of(n)\n  return heads\n}\n"
+TOY = """# A coin that is seen twice.
+program coin() -> bool {
+  let fair = sample bernoulli(0.5)
+  observe true from bernoulli(0.5 if fair else 0.9)
+  return fair
+}
+
+infer coin with exact()
+
+test "it leans to the unfair one" of coin {
+  expect posterior.p(true) < 0.5
+}
+"""
+
+
+@pytest.fixture
+def toy(folder):
+    Path("toy.scale").write_text(TOY)
+    return folder
+
+
+def scale_command(*arguments):
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_a_scale_file_runs_under_its_infer_line_and_under_another_engine(toy):
+    own = json.loads(scale("toy.scale", "--json").stdout)
+    assert own["engine_source"] == "infer line" and own["log_evidence"] == pytest.approx(__import__("math").log(0.7))
+    other = json.loads(scale("toy.scale", "--engine", "importance(particles=10)", "--json").stdout)
+    assert other["engine_source"] == "--engine" and len(other["values"]) == 10
+
+
+def test_a_wrong_scale_file_is_met_with_its_place(toy):
+    Path("wrong.scale").write_text(SCALE)
+    for done in (scale("wrong.scale", "-i", "n=2"), scale_command("check", "wrong.scale")):
+        assert done.exit_code == 1
+        assert "wrong.scale:2:22: error[E" in done.output and "binomial_of" in done.output
+
+
+def test_check_fmt_test_and_explain(toy):
+    assert scale_command("check", "--strict", "toy.scale").exit_code == 0
+    Path("loose.scale").write_text(TOY.replace("  let", "      let"))
+    assert scale_command("fmt", "--check", "loose.scale").exit_code == 1
+    assert scale_command("fmt", "loose.scale").output == "formatted loose.scale\n"
+    assert Path("loose.scale").read_text() == TOY
+    done = scale_command("test", "toy.scale")
+    assert done.exit_code == 0 and "1 passed, 0 failed" in done.output
+    assert scale_command("explain", "e104").output.startswith("E104: ")
+    assert scale_command("explain", "E999").exit_code == 1
