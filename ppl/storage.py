@@ -71,18 +71,25 @@ def _trace_data(trace: Trace) -> dict[str, Any]:
         "reason": trace.reason,
         "log_weight": encode(trace.log_weight),
         "log_total": encode(trace.log_total),
-        "sites": [[n.name, n.index, encode(n.value), encode(n.log_prob)] for n in trace.nodes if n.kind == "sample"],
+        "sites": [
+            [n.name, n.index, *map(encode, (n.value, n.log_prob, n.log_q, n.log_weight))]
+            for n in trace.nodes
+            if n.kind == "sample"
+        ],
         "records": [[n.name, n.index, encode(n.value)] for n in trace.nodes if n.kind == "record"],
     }
 
 
 def _trace(data: dict[str, Any]) -> Trace:
     leaf = Node(None, "start", "")
-    for name, index, value, log_prob in data["sites"]:
-        leaf = Node(leaf, "sample", name, index, decode(value), log_prob=decode(log_prob))
+    for name, index, *site in data["sites"]:
+        value, log_prob, log_q, log_weight = map(decode, site)
+        leaf = Node(leaf, "sample", name, index, value, log_weight, log_prob=log_prob, log_q=log_q)
     for name, index, value in data["records"]:
         leaf = Node(leaf, "record", name, index, decode(value))
-    leaf = Node(leaf, "score", "total", log_weight=decode(data["log_total"]))
+    log_total = decode(data["log_total"])
+    leaf = Node(leaf, "score", "scores", log_weight=log_total - leaf.log_total)
+    leaf.log_total = log_total  # to the bit
     return Trace(
         leaf, decode(data["value"]), data["status"], log_weight=decode(data["log_weight"]), reason=data["reason"]
     )
@@ -153,4 +160,7 @@ def to_arviz(result: Result) -> Any:
     }
     if not numeric:
         raise ResultError("no site of these traces is numeric; arviz takes numbers only. Use to_pandas().")
-    return arviz.from_dict({"posterior": {k: np.array([[float(v[i]) for i in picks]]) for k, v in numeric.items()}})
+    draws = {k: np.array([[float(v[i]) for i in picks]]) for k, v in numeric.items()}
+    if int(arviz.__version__.partition(".")[0]) >= 1:
+        return arviz.from_dict({"posterior": draws})
+    return arviz.from_dict(posterior=draws)
