@@ -189,7 +189,7 @@ def test_saved_results_of_other_kinds(tmp_path):
     search = best_of(3)(program)(seed=1)
     loaded = SearchResult.load(search.save(tmp_path / "search.json"))
     assert loaded.values == search.values and loaded.vote() == search.vote()
-    with pytest.raises(ResultError, match="holds a search result; Posterior.load reads posterior results"):
+    with pytest.raises(ResultError, match=r"holds a search result; Posterior\.load reads posterior results"):
         Posterior.load(tmp_path / "search.json")
     (tmp_path / "other.json").write_text("[1, 2]")
     with pytest.raises(ResultError, match="is not a saved result"):
