@@ -98,7 +98,7 @@ class limit:  # noqa: N801  (reads as a function: run(..., limit=limit(tokens=40
             bound = getattr(self, f.name)
             if bound is None:
                 continue
-            if isinstance(bound, bool) or not isinstance(bound, (int, float)) or bound < 0:
+            if isinstance(bound, bool) or not isinstance(bound, (int, float)) or not bound >= 0:
                 raise OptionError(f"limit({f.name}={bound!r}): expected a number >= 0, as in limit({f.name}=1000).")
 
     def spent(self, cost: Cost) -> str | None:

@@ -118,6 +118,8 @@ class Program:
         settings = _Settings(self, options)
         if options:
             raise UsageError(f"unknown options of map: {', '.join(options)}. The problems are its first argument.")
+        if window is not None and (not isinstance(window, int) or window < 1):
+            raise OptionError(f"window expects a number of problems >= 1, found {window!r}")
         for args, kwargs in problems:
             self._check_arguments(args, kwargs)
         scheduler = Scheduler()

@@ -59,7 +59,10 @@ def grid():
             yield pytest.param(name, engine, id=f"{name}-{label(engine)}")
         for engine in THREE:
             yield pytest.param(name, engine, id=f"{name}-{label(engine)}", marks=slow_if(case.size == "large"))
-        if case.size == "tiny" or name in ("guided", "inlined"):  # three independent draws at every barrier: paths grow fast
+        if case.size == "tiny" or name in (
+            "guided",
+            "inlined",
+        ):  # three independent draws at every barrier: paths grow fast
             yield pytest.param(name, MULTINOMIAL, id=f"{name}-{label(MULTINOMIAL)}")
 
 

@@ -99,8 +99,12 @@ def test_equal_deterministic_requests_are_served_once_and_draws_never(speller):
 def test_no_limit_is_overshot(speller, engine, bound):
     columns = {"tokens": "generated_tokens", "calls": "model_calls", "nodes": "nodes"}
     for name, column in columns.items():
+        needed = getattr(prefer_b(speller).run(4, engine=engine, seed=1).cost, column)
         result = prefer_b(speller).run(4, engine=engine, seed=1, limit=limit(**{name: bound}))
-        assert getattr(result.cost, column) == bound, name  # all of it is used
+        assert getattr(result.cost, column) == min(bound, needed), name  # all of it is used
+        if bound >= needed:
+            assert result.stopped is None
+            continue
         assert result.stopped == name
         assert result.warnings
         assert len(result.traces) >= len(result.values)
@@ -111,9 +115,7 @@ def test_no_limit_is_overshot(speller, engine, bound):
 
 def test_a_limit_that_suffices_changes_nothing(speller):
     free = prefer_b(speller).run(2, engine=smc(3), seed=1)
-    bound = limit(
-        tokens=free.cost.generated_tokens, calls=free.cost.model_calls, nodes=free.cost.nodes, seconds=1e6
-    )
+    bound = limit(tokens=free.cost.generated_tokens, calls=free.cost.model_calls, nodes=free.cost.nodes, seconds=1e6)
     bounded = prefer_b(speller).run(2, engine=smc(3), seed=1, limit=bound)
     assert bounded.stopped is None
     assert fingerprint(bounded) == fingerprint(free)
