@@ -231,13 +231,18 @@ class KVTree:
                 " Raise max_kv_tokens, or lower the number of particles or the length of their texts."
             )
 
+    def forget(self) -> None:
+        """Free every token that is not live."""
+        self.let_go()
+        while self.idle:
+            self.free.append(self._evict_idle())
+
     def trim(self) -> None:
         """Give memory back when far fewer tokens are live than the pool could hold."""
         self.let_go()
         wanted = max(int(SLACK * self.live), min(FLOOR, self.bound or FLOOR))
         if self.capacity > wanted:
-            while self.idle:
-                self.free.append(self._evict_idle())
+            self.forget()
             self._resize(wanted)
 
     def _resize(self, capacity: int) -> None:

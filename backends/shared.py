@@ -8,6 +8,7 @@ something follows it. `backends.hf` answers the same rows without a tree and is 
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -94,6 +95,11 @@ class SharedModel(HFModel):
         for cost in {id(row.cost): row.cost for row in rows}.values():
             cost.peak(self.tree.live)
         self.tree.trim()
+
+    def forget(self) -> None:
+        """Give up what no trace can reach any more, so that the next run computes everything itself."""
+        gc.collect()
+        self.tree.forget()
 
     def release(self, row: Request) -> None:
         row.state = None

@@ -145,7 +145,12 @@ class _PyroSite(Distribution):
 
     @property
     def finite(self) -> bool:
-        return self._torch.finite and self.mask is None
+        return self._torch.finite
+
+    @property
+    def plain(self) -> bool:
+        """Whether the handlers leave the density as it is."""
+        return self.mask is None and isinstance(self.scale, (int, float)) and self.scale == 1.0
 
     @property
     def kind(self) -> Hashable:
@@ -170,7 +175,9 @@ def _forwarding_messenger() -> Any:
             if message["is_observed"]:
                 execution.observe(message["name"], site, message["value"])
             else:
-                message["value"] = execution.sample(message["name"], site)
+                # drawn from the plain distribution; handlers that change its density enter the weight as log p - log q
+                proposal = None if site.plain else TorchDistribution(fn)
+                message["value"] = execution.sample(message["name"], site, proposal)
             message["done"] = True
 
     return Forward()

@@ -63,6 +63,8 @@ class Finite(Distribution):
     def __init__(self, values: Sequence[Any], probabilities: Sequence[float], name: str) -> None:
         self._values = list(values)
         self._name = name
+        heaviest = max(probabilities)
+        probabilities = [p / heaviest for p in probabilities]  # so that no sum overflows
         total = math.fsum(probabilities)
         self._log = [math.log(p / total) if p > 0 else NEG_INF for p in probabilities]
         cumulative, running = [], 0.0
@@ -281,7 +283,7 @@ class poisson(Distribution):  # noqa: N801
         return value * math.log(self.rate) - self.rate - math.lgamma(value + 1)
 
     def outside(self, value: float) -> bool:
-        return value < 0 or value != int(value)
+        return not 0 <= value < math.inf or value != int(value)
 
     def __repr__(self) -> str:
         return f"poisson(rate={self.rate:g})"
@@ -306,7 +308,7 @@ class geometric(Distribution):  # noqa: N801
         return (value - 1) * math.log1p(-self.p) + math.log(self.p)
 
     def outside(self, value: float) -> bool:
-        return value < 1 or value != int(value)
+        return not 1 <= value < math.inf or value != int(value)
 
     def __repr__(self) -> str:
         return f"geometric(p={self.p:g})"

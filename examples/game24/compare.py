@@ -16,7 +16,7 @@ from checker import solved
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from solve import HERE, solve
+from solve import HERE, lm, solve
 
 from inference import astar, beam, best_of, importance, smc
 from ppl import Result, limit
@@ -28,7 +28,7 @@ ENGINES = {
     "importance": importance(particles=16),
     "smc": smc(particles=16),
     "beam": beam(width=4, expand=4),
-    "astar": astar(expand=4, max_nodes=60, goals=3),
+    "astar": astar(expand=4, max_nodes=200, goals=16),
 }
 
 
@@ -60,6 +60,7 @@ def interval(shares: list[float]) -> str:
 
 def measure(name: str, puzzles: list[str], seed: int, progress: Progress) -> dict[str, list[float]]:
     """One engine over all puzzles, their model calls in common batches."""
+    lm.forget()  # each engine pays for its own tokens
     task = progress.add_task(f"{name:<11}", total=len(puzzles))
 
     def watch(runs: object) -> None:

@@ -103,7 +103,9 @@ def check_invariant(kernel: Kernel, program: Program, *args: Any, reversible: bo
 
 
 def _state(trace: Trace) -> Any:
-    return tuple((address, label(value)) for address, value in trace.choices.items())
+    """Its choices; of texts the token path and how it ended, since two paths may show the same string."""
+    choices = trace.choices.items()
+    return tuple((a, label(v), getattr(v, "tokens", None), getattr(v, "finish", None)) for a, v in choices)
 
 
 def _same(found: float, expected: float, what: str) -> None:

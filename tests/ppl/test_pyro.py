@@ -10,9 +10,16 @@ import pytest
 import torch
 from pyro import poutine
 
-from inference import exact, importance, smc
+from inference import exact, importance, single_site, smc
 from ppl import model, sample, score
-from ppl.testing import check_replay_invariance, check_seed_determinism, check_trace_laws, check_unbiased
+from ppl.testing import (
+    check_replay_invariance,
+    check_seed_determinism,
+    check_trace_laws,
+    check_unbiased,
+    measure_of,
+    transition_matrix,
+)
 
 ENGINES = [importance(2), smc(2, ess_threshold=1.0), smc(2, "multinomial", 0.75)]
 
@@ -161,3 +168,26 @@ def test_handlers_outside_a_program_stay_outside():
     assert "mine" in outside.trace.nodes
     assert "a" not in outside.trace.nodes
     assert len(posterior) > 0
+
+
+def test_scaled_and_masked_choices_mean_the_same_to_every_engine():
+    """Drawn from the plain distribution, weighed by what the handlers make of it: p^2, and a density of 1."""
+
+    @model
+    def scaled():
+        with poutine.scale(scale=2.0):
+            x = pyro.sample("x", pd.Bernoulli(0.25))
+        return int(x)
+
+    @model
+    def masked():
+        with poutine.mask(mask=torch.tensor(False)):
+            x = pyro.sample("x", pd.Bernoulli(0.25))
+        return int(x)
+
+    for program, exact_measure in ((scaled, {0: 0.75**2, 1: 0.25**2}), (masked, {0: 1.0, 1: 1.0})):
+        assert measure_of(program) == pytest.approx(exact_measure, rel=1e-6)
+        for engine in (importance(2), smc(2), exact()):
+            check_unbiased(engine, program, exact=exact_measure, tolerance=1e-6)
+        _, pi, matrix = transition_matrix(single_site, program)
+        assert abs(pi @ matrix - pi).max() < 1e-6  # torch's densities are float32
