@@ -18,7 +18,7 @@ from rich.progress import Progress
 from rich.table import Table
 from solve import HERE, lm, solve
 
-from inference import astar, beam, best_of, importance, smc
+from inference import astar, beam, best_of, ets, importance, smc
 from ppl import Result, limit
 from ppl.events import watching
 
@@ -26,8 +26,9 @@ TOKENS = 500  # per puzzle: 16 solutions of three lines
 ENGINES = {
     "best_of": best_of(n=16),
     "importance": importance(particles=16),
-    "smc": smc(particles=16),
+    "smc": smc(particles=16, ess_threshold=1.0),  # resampled after every line
     "beam": beam(width=4, expand=4),
+    "ets": ets(width=16),
     "astar": astar(expand=4, max_nodes=200, goals=16),
 }
 
