@@ -90,7 +90,9 @@ def ets(
 
     Raises OptionError as `rebase` does, and where lengths differ or paths contradict each other.
     """
-    kept = set(ets_selection(paths, scores, width, temperature, kv_penalty, coverage, clusters, node_cost, leaf_cost).kept)
+    kept = set(
+        ets_selection(paths, scores, width, temperature, kv_penalty, coverage, clusters, node_cost, leaf_cost).kept
+    )
     return rebase([s if i in kept else NEG_INF for i, s in enumerate(scores)], width, temperature)
 
 

@@ -85,7 +85,9 @@ def select(
         raise OptionError("ets: coverage needs clusters, a label for each leaf.")
     for name, given in (("counts", counts), ("clusters", clusters), ("leaf_cost", leaf_cost)):
         if given is not None and len(given) != len(paths):
-            raise OptionError(f"ets: {name} has {len(given)} entries, expected one for each of the {len(paths)} leaves.")
+            raise OptionError(
+                f"ets: {name} has {len(given)} entries, expected one for each of the {len(paths)} leaves."
+            )
     above = _parents(paths)
     number = {node: j for j, node in enumerate(above)} | {None: len(above)}
     own_costs = [_exact("leaf_cost", c) for c in ([1] * len(paths) if leaf_cost is None else leaf_cost)]

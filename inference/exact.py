@@ -37,7 +37,7 @@ class exact(Engine):  # noqa: N801
                 for node, table in zip(parked, run.supports(parked), strict=True):
                     children = [node.branch(value, log_prob) for value, log_prob in table]
                     children[-1].adopt(node)
-                    run.drop([node])
+                    run.free([node])
                     stack += children
         return run.posterior(ended)
 

@@ -75,7 +75,7 @@ class Tree:
             children.append(parent.fork())
             if fresh:
                 children[-1].adopt(parent)
-                self.run.drop([parent])
+                self.run.free([parent])
         self.made += len(children)
         self._advance(children, Stop.BARRIER)
         return children
@@ -103,7 +103,7 @@ class Tree:
             family[0].adopt(parent)
             families[parent] = family
             self.made += len(family)
-        self.run.drop(parents)
+        self.run.free(parents)
         return families
 
     def branches(self, parent: Execution) -> bool:
@@ -137,7 +137,7 @@ def _merge(children: list[Execution], start: Node) -> list[Execution]:
         groups.setdefault(_drawn_since(child, start), []).append(child)
     for first, *others in groups.values():
         first.offset += math.log(1 + len(others))
-        first.run.drop(others)
+        first.run.drop(others, "equal to another draw")
     return [group[0] for group in groups.values()]
 
 

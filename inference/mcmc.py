@@ -44,6 +44,7 @@ class mcmc(Engine):  # noqa: N801
         trace = first = first_trace(run, rng, getattr(kernel, "rescores", False))
         for step in range(1, self.burn_in + self.samples * self.thin + 1):
             trace = move(kernel, trace, rng)
+            run.resampled([trace])
             if step > self.burn_in and (step - self.burn_in) % self.thin == 0:
                 kept.append(trace)
             run.give_way()

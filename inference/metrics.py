@@ -89,7 +89,9 @@ class Resampling:
     def __post_init__(self) -> None:
         chances = [*self.shares, *self.p_correct, self.completeness, self.soundness]
         if len(self.shares) != len(self.p_correct) or not all(0.0 <= p <= 1.0 for p in chances):
-            raise OptionError("Resampling: expected a share and a p_correct for each kind, and probabilities in [0, 1].")
+            raise OptionError(
+                "Resampling: expected a share and a p_correct for each kind, and probabilities in [0, 1]."
+            )
         if abs(math.fsum(self.shares) - 1.0) > 1e-9:
             raise OptionError(f"Resampling: shares must sum to 1, found {math.fsum(self.shares)}.")
 

@@ -66,6 +66,7 @@ class parallel_tempering(Engine):  # noqa: N801
                 chains = zip(states, rngs, self.temperatures, strict=True)
                 states = run.gather([partial(move, kernel, *chain) for chain in chains])
                 states = exchange(states, self.temperatures, sweep % 2, swaps)
+                run.resampled(states, range(len(states)))
                 if sweep >= self.burn_in:
                     kept.append(states[0])
         return chain_posterior(run, kept)

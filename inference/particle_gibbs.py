@@ -62,6 +62,7 @@ class particle_gibbs(Engine):  # noqa: N801
             for i in range(self.burn_in + self.sweeps):
                 if i > 0:
                     reference = self.sweep(run, reference, run.lasting_rng("sweep", i))
+                run.resampled([reference])
                 if i >= self.burn_in:
                     kept.append(reference)
         return chain_posterior(run, kept)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,10 +23,6 @@ def offspring(
 
     A parent is its own first child, so its continuation goes on living; further children are forks.
     """
-    record = run.scheduler.record
-    if record is not None:
-        for i, count in sorted(Counter(parents).items()):
-            record.decided(particles[i], "resample", count)
     children: list[Execution] = []
     seen: set[int] = set()
     for i, log_weight in zip(parents, log_weights, strict=True):
@@ -35,7 +30,8 @@ def offspring(
         seen.add(i)
         child.set_rank(log_weight)
         children.append(child)
-    run.drop(p for i, p in enumerate(particles) if i not in seen)
+    run.resampled(particles, parents)
+    run.free(p for i, p in enumerate(particles) if i not in seen)
     return children
 
 

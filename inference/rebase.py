@@ -109,9 +109,7 @@ def _scores(nodes: Sequence[TreeNode], scale: str) -> list[float]:
     return [node.rank if scale == "log" else math.exp(min(node.rank, 700.0)) for node in nodes]
 
 
-def _shared(
-    level: Sequence[TreeNode], width: int, share: Callable[[Sequence[TreeNode], int], list[int]]
-) -> list[int]:
+def _shared(level: Sequence[TreeNode], width: int, share: Callable[[Sequence[TreeNode], int], list[int]]) -> list[int]:
     """Counts by `share` for the live nodes, of what finished ones have left of the width."""
     live = [node for node in level if not node.finished]
     left = width - (len(level) - len(live))

@@ -66,7 +66,9 @@ class smc(Engine):  # noqa: N801
         if callable(self.resampling) and self.annealing is not None:
             raise OptionError("smc: a resampling function sets its own weights; leave out annealing, or name a scheme.")
         if self.compat is not None and (self.annealing or self.rejuvenate or callable(self.resampling)):
-            raise OptionError("smc(compat='puri') resamples as published: leave out resampling, rejuvenate and annealing.")
+            raise OptionError(
+                "smc(compat='puri') resamples as published: leave out resampling, rejuvenate and annealing."
+            )
 
     def search(self, run: Run) -> Posterior:
         if self.compat is not None:

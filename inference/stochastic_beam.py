@@ -72,7 +72,8 @@ class stochastic_beam(Engine):  # noqa: N801
             candidates += _children(run, node, table, self.width + 1)
         best = heapq.nlargest(self.width + 1, candidates, key=lambda node: node.perturbed)
         made = [_made(node) for node in best]
-        run.drop(node.execution for node in beam if node not in best)
+        going_on = {node.execution for node in best}
+        run.drop(node.execution for node in beam if node.execution not in going_on)
         return made
 
     def _posterior(self, run: Run, beam: Sequence[_Perturbed]) -> Posterior:

@@ -144,7 +144,7 @@ class LevelSearch:
             probes = [next(iter(ahead[p]), None) if p in ahead else p for p in probes]
         for node, probe in zip(nodes, probes, strict=True):
             node.rank = -math.inf if probe is None else probe.rank
-        self.run.drop(probe for probe in probes if probe is not None)
+        self.run.drop((probe for probe in probes if probe is not None), "a look ahead")
 
 
 def _descend(node: TreeNode, children: Sequence[Execution]) -> list[TreeNode]:

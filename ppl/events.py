@@ -1,11 +1,36 @@
 """The record of a search: one stream of events, the same from every engine.
 
-    with recording("run/events.jsonl") as record:
+    with recording("run/events.jsonl"):
         result = program.run(...)
-    record.tree(result.seed)
+    result.tree.roots                           # or, from the file, read_trees("run/events.jsonl")
 
-A node of the search is the point at which an execution was looked at: a barrier, an enumerable choice, an end. Its
-parent is the last such point on its trace, so forks share their ancestors. Without `recording` nothing is kept.
+A node of the search is a point at which an execution was looked at: a barrier, a choice that an engine enumerates, an
+end. Its parent is the last such point on its trace, so forks share their ancestors, and the texts from a root down to
+a node are all that was chosen on the way. Without `recording` nothing is kept.
+
+`events.jsonl` holds one JSON object a line, in the order in which things happened. A key that does not apply is left
+out; a number that JSON cannot write is one of the strings "-inf", "inf", "nan".
+
+    action       what happened:
+                 "start"     a run began. Comes before its nodes
+                 "expand"    the search went on from `parent` and came to `node`, which is new
+                 "finish"    the same, and the program ended there and returned `value`
+                 "die"       the same, and the weight is zero there: `reason` says why
+                 "prune"     the search drops `node`; `reason` says why where it is not rank alone
+                 "resample"  the search goes on from `node` with `count` copies: offspring in SMC, a chain's next state
+                 "return"    `node` is in the result, `count` times
+    run          number of the run within the record, from 0
+    node         number of the node within its run, from 0; also the order in which nodes were reached
+    parent       its parent's number; left out at a root. Of chains every state that shares no barrier is a root
+    text         what was chosen since the parent: texts run together, other values as site=value
+    log_prob     log p of those choices; left out where a distribution gives none
+    log_weight   the engine's log weight there, without heuristic: when reached; after a resampling that of each copy;
+                 in the result that of all copies together
+    heuristic    the estimate of the log weight still to come, if the block that led here gave one
+    value        what the program returned, as text
+    program, engine, seed, outer   of "start": outer is the number of the run that a nested query belongs to
+
+A finished or dead node may be met twice: forks of one node that end without another effect end in one node.
 
 `watching(callback)` is called after every batched step with the scheduler's runs; returning False asks them to stop.
 """
@@ -15,14 +40,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from ppl.trace import Node
+from ppl.errors import ResultError
+from ppl.population import log_sum_exp
+from ppl.trace import Node, Trace, backwards
 
 if TYPE_CHECKING:
     from ppl.execution import Execution
@@ -31,29 +59,29 @@ if TYPE_CHECKING:
 Watcher = Callable[[Sequence["Run"]], bool | None]
 _RECORD: ContextVar[Record | None] = ContextVar("record", default=None)
 _WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
+_NUMBERS = ("log_prob", "log_weight", "heuristic")
+_REACHED = {"running": "expand", "finished": "finish", "dead": "die"}
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing a search did.
-
-    action      "reach" (an execution arrived here), "finish", "die", "prune", or "resample" (one per survivor)
-    run         the run's seed; node, parent  ids within it (parent None: the root)
-    text        the values chosen since the parent; log_prob  their log p
-    log_weight  the engine's log weight of the node; heuristic  the estimate there, if any
-    count       children given by a resampling; reason  why it died
-    """
+    """One thing a search did; the module says what its fields mean. What does not apply is None."""
 
     action: str
-    run: Any
-    node: int
-    parent: int | None
-    text: str = ""
-    log_prob: float = 0.0
-    log_weight: float = 0.0
+    run: int
+    node: int | None = None
+    parent: int | None = None
+    text: str | None = None
+    log_prob: float | None = None
+    log_weight: float | None = None
     heuristic: float | None = None
+    value: str | None = None
     count: int | None = None
     reason: str | None = None
+    program: str | None = None
+    engine: str | None = None
+    seed: Any = None
+    outer: int | None = None
 
 
 class Record:
@@ -61,74 +89,235 @@ class Record:
 
     def __init__(self, path: Path | None = None) -> None:
         self.events: list[Event] = []
-        self._ids: dict[tuple[int, int], int] = {}
-        self._nodes: list[Node] = []  # kept, so that their ids stay theirs
+        self._runs: dict[Run, _Known] = {}
         self._file: IO[str] | None = None
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("w", encoding="utf-8")
+            # a lone surrogate, which UTF-8 has no form for, is written as JSON's own escape
+            self._file = path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n")
 
-    def reached(self, execution: Execution) -> None:
+    def trees(self) -> list[SearchTree]:
+        """The search tree of every run so far, by the run's number."""
+        return trees(self.events)
+
+    def reached(self, run: Run, at: Execution | Trace) -> None:
         """An execution arrived at its stop, its end, or died on the way."""
-        parent, span = self._parent(execution)
-        action = {"finished": "finish", "dead": "die"}.get(execution.status.value, "reach")
-        texts = [str(n.value) for n in reversed(span) if n.kind == "sample"]
+        known, status = self._known(run), _status(at)
+        if known.has(at) and status == "running":
+            return  # it went on without an effect
+        parent, span = known.above(at.leaf)
+        chosen = [n for n in reversed(span) if n.kind == "sample"]
         self._emit(
             Event(
-                action, execution.run.seed, self._id(execution.run, execution.leaf), parent, "".join(texts) if texts else "",
-                math.fsum(n.log_prob for n in span if n.kind == "sample"), execution.log_weight, execution.heuristic,
-                reason=execution.reason,
-            )
+                _REACHED[status], known.run, known.number(at), parent, _text(chosen), _log_prob(chosen), at.log_weight,
+                None if isinstance(at, Trace) else at.heuristic, str(at.value) if status == "finished" else None,
+                reason=at.reason,
+            ),
+            known,
         )  # fmt: skip
 
-    def decided(self, execution: Execution, action: str, count: int | None = None) -> None:
-        """An engine pruned a node, or gave it children by resampling."""
-        parent, _ = self._parent(execution)
-        node = self._id(execution.run, execution.leaf)
-        self._emit(Event(action, execution.run.seed, node, parent, log_weight=execution.log_weight, count=count))
+    def decided(
+        self, run: Run, at: Execution | Trace, action: str, count: int | None = None, reason: str | None = None
+    ) -> None:
+        """The search pruned a node, or goes on from it."""
+        known = self._known(run)
+        if not known.has(at):
+            self.reached(run, at)
+        weight = at.log_weight
+        self._emit(Event(action, known.run, known.number(at), log_weight=weight, count=count, reason=reason), known)
 
-    def tree(self, seed: Any = None) -> dict[int | None, list[Event]]:
-        """parent id -> the nodes reached from it, in order; `None` holds the roots. Of one run, if a seed is given."""
-        children: dict[int | None, list[Event]] = {}
-        for event in self.events:
-            if event.action in ("reach", "finish", "die") and seed in (None, event.run):
-                children.setdefault(event.parent, []).append(event)
-        return children
+    def resampled(self, run: Run, at: Sequence[Execution | Trace], parents: Iterable[int]) -> None:
+        """Of all these the search goes on with the ones named, once for each time they are. Copies share their node."""
+        copies = Counter(at[i].leaf for i in parents)
+        for leaf, one in {each.leaf: each for each in at}.items():
+            if leaf in copies:
+                self.decided(run, one, "resample", copies[leaf])
+            elif _status(one) != "dead":
+                self.decided(run, one, "prune")
+
+    def returned(self, run: Run, traces: Iterable[Trace]) -> list[Event]:
+        """The run is over, with these traces in its result; all its events."""
+        known = self._known(run)
+        groups: dict[Node, list[Trace]] = {}
+        for trace in traces:
+            if trace.status == "finished" or known.has(trace):  # not those that a limit caught on their way
+                groups.setdefault(trace.leaf, []).append(trace)
+        for same in groups.values():
+            together = dataclasses.replace(same[0], log_weight=log_sum_exp([t.log_weight for t in same]))
+            self.decided(run, together, "return", len(same))
+        del self._runs[run]
+        return known.events
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
 
-    def _emit(self, event: Event) -> None:
+    def _known(self, run: Run) -> _Known:
+        if run not in self._runs:
+            outer = None if run.parent is None else self._known(run.parent).run
+            known = self._runs[run] = _Known(sum(e.action == "start" for e in self.events))
+            self._emit(
+                Event(
+                    "start", known.run, program=run.program.name, engine=repr(run.engine), seed=run.seed, outer=outer
+                ),
+                known,
+            )
+        return self._runs[run]
+
+    def _emit(self, event: Event, known: _Known) -> None:
         self.events.append(event)
+        known.events.append(event)
         if self._file is not None:
             fields = {k: v for k, v in dataclasses.asdict(event).items() if v is not None}
+            for name in _NUMBERS:
+                if name in fields and not math.isfinite(fields[name]):
+                    fields[name] = str(float(fields[name]))
             self._file.write(json.dumps(fields, default=str, ensure_ascii=False) + "\n")
 
-    def _id(self, run: Run, leaf: Node) -> int:
-        key = (id(run), id(leaf))
-        if key not in self._ids:
-            self._ids[key] = len(self._ids)
-            self._nodes.append(leaf)
-        return self._ids[key]
 
-    def _parent(self, execution: Execution) -> tuple[int | None, list[Node]]:
-        """The nearest node of the search above the execution's leaf, and the effects in between."""
-        span = [execution.leaf]
-        node = execution.leaf.parent
-        while node is not None:
-            known = self._ids.get((id(execution.run), id(node)))
-            if known is not None:
-                return known, span
+@dataclass(slots=True)
+class _Known:
+    """What a record knows of a run under way. A node is a leaf, and whether an execution ended there."""
+
+    run: int
+    events: list[Event] = field(default_factory=list)
+    numbers: dict[tuple[Node, bool], int] = field(default_factory=dict)
+
+    def has(self, at: Execution | Trace) -> bool:
+        return (at.leaf, _status(at) != "running") in self.numbers
+
+    def number(self, at: Execution | Trace) -> int:
+        return self.numbers.setdefault((at.leaf, _status(at) != "running"), len(self.numbers))
+
+    def above(self, leaf: Node) -> tuple[int | None, list[Node]]:
+        """The nearest node of the search at or above a leaf, and the effects since, last first."""
+        span: list[Node] = []
+        for node in backwards(leaf):
+            number = self.numbers.get((node, False))
+            if number is not None:
+                return number, span
             span.append(node)
-            node = node.parent
         return None, span
 
 
+def _status(at: Execution | Trace) -> str:
+    return at.status if isinstance(at, Trace) else at.status.value
+
+
+def _text(chosen: Sequence[Node]) -> str:
+    if all(isinstance(n.value, str) for n in chosen):
+        return "".join(map(str, (n.value for n in chosen)))
+    return " ".join(f"{n.address}={n.value}" for n in chosen)
+
+
+def _log_prob(chosen: Sequence[Node]) -> float | None:
+    """The sum of log p; None where a distribution gives none, or a model would have to be asked for it."""
+    if not all(n.known for n in chosen):
+        return None
+    try:
+        return math.fsum(n.log_prob for n in chosen)
+    except NotImplementedError:
+        return None
+
+
+# -- the tree ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False, slots=True)
+class SearchNode:
+    """A node of a search: the event by which it was reached, what was decided about it, and what came of it."""
+
+    reached: Event
+    parent: SearchNode | None
+    decisions: list[Event] = field(default_factory=list)
+    children: list[SearchNode] = field(default_factory=list)
+
+    @property
+    def status(self) -> str:
+        """ "open", "finished" or "dead"."""
+        return {"expand": "open", "finish": "finished", "die": "dead"}[self.reached.action]
+
+    @property
+    def pruned(self) -> bool:
+        return any(e.action == "prune" for e in self.decisions)
+
+    @property
+    def returned(self) -> bool:
+        """Whether it is in the result."""
+        return any(e.action == "return" for e in self.decisions)
+
+    @property
+    def path(self) -> list[SearchNode]:
+        """From a root to this node."""
+        path, node = [self], self.parent
+        while node is not None:
+            path.append(node)
+            node = node.parent
+        return path[::-1]
+
+    @property
+    def text(self) -> str:
+        """All that was chosen from the beginning to here."""
+        return "".join(node.reached.text or "" for node in self.path)
+
+
+@dataclass(eq=False, slots=True)
+class SearchTree:
+    """What one run's search did: `start` names its program, engine and seed; nodes stand in the order they were reached."""
+
+    start: Event
+    nodes: dict[int, SearchNode] = field(default_factory=dict)
+
+    @property
+    def roots(self) -> list[SearchNode]:
+        return [node for node in self.nodes.values() if node.parent is None]
+
+    def add(self, event: Event) -> None:
+        assert event.node is not None
+        if event.node in self.nodes:
+            self.nodes[event.node].decisions.append(event)
+            return
+        parent = None if event.parent is None else self.nodes[event.parent]
+        node = self.nodes[event.node] = SearchNode(event, parent)
+        if parent is not None:
+            parent.children.append(node)
+
+
+def trees(events: Iterable[Event]) -> list[SearchTree]:
+    """The search trees of these events, by the runs' numbers."""
+    found: dict[int, SearchTree] = {}
+    for event in events:
+        if event.action == "start":
+            found[event.run] = SearchTree(event)
+        else:
+            found[event.run].add(event)
+    return list(found.values())
+
+
 def read_events(path: str | Path) -> list[Event]:
-    """The events of a saved `events.jsonl`."""
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
-    return [Event(**{"parent": None, **json.loads(line)}) for line in lines if line]
+    """The events of a saved `events.jsonl`. Raises ResultError for a line that is none."""
+    events = []
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").split("\n"), start=1):
+        try:
+            if line:
+                events.append(_event(json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise ResultError(f"{path}, line {number}: not an event of a search: {error}") from None
+    return events
+
+
+def read_trees(path: str | Path) -> list[SearchTree]:
+    """The search tree of every run of a saved `events.jsonl`."""
+    return trees(read_events(path))
+
+
+def _event(fields: dict[str, Any]) -> Event:
+    numbers = {name: float(fields[name]) for name in _NUMBERS if name in fields}
+    seed = tuple(fields["seed"]) if isinstance(fields.get("seed"), list) else fields.get("seed")
+    return Event(**{**fields, **numbers, "seed": seed})
+
+
+# -- who records -------------------------------------------------------------------------------------------------------
 
 
 @contextmanager

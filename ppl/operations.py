@@ -213,7 +213,7 @@ def _execute(
             run.advance_all([execution], Stop.END)
         elif horizon > 0:
             run.advance_all([execution], Stop.BARRIER, until=horizon)
-        run.drop([execution])
+        run.free([execution])
         return execution.trace(horizon)
 
     return inside_scheduler(program, args, kwargs, body, horizon is not None)

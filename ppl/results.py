@@ -6,6 +6,7 @@ import math
 import warnings as python_warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -15,6 +16,7 @@ from ppl.boundary import plain
 from ppl.cost import Cost
 from ppl.current import execution_here
 from ppl.errors import ResultError, did_you_mean
+from ppl.events import Event, SearchTree, trees
 from ppl.population import effective_sample_size, log_sum_exp, normalise
 from ppl.trace import Trace, first_use
 from ppl.votes import vote
@@ -53,6 +55,7 @@ class Result:
         self._finished = living
         self.engine, self.program, self.seed, self.stopped = engine, program, seed, stopped
         self.engine_source = "call"
+        self.events: list[Event] | None = None
         self.cost = cost if cost is not None else Cost()
         self.warnings = list(warnings)
         self._no_evidence = no_evidence
@@ -136,6 +139,16 @@ class Result:
         """The winning value: "majority", "weighted" or "best_of_majority"; see `ppl.votes.vote`."""
         self._reading("vote")
         return vote(self._finished, list(self.weights), kind, key, threshold)
+
+    @cached_property
+    def tree(self) -> SearchTree:
+        """The tree of the search that gave this result, if it was recorded (see `ppl.events`)."""
+        if self.events is None:
+            raise ResultError(
+                "no record of this search was kept: run it inside `with ppl.events.recording(path):`, or with"
+                " `scale run --out DIR`, whose events.jsonl ppl.events.read_trees reads."
+            )
+        return trees(self.events)[0]
 
     # -- leaving ---------------------------------------------------------------------------------------------------
 

@@ -131,7 +131,7 @@ class Run:
 
     def _reached(self, execution: Execution) -> None:
         if self.scheduler.record is not None:
-            self.scheduler.record.reached(execution)
+            self.scheduler.record.reached(self, execution)
 
     def advance_all(self, executions: Sequence[Execution], stop: Stop = Stop.BARRIER, until: int | None = None) -> None:
         """Advance executions and wait for the last of them."""
@@ -170,20 +170,31 @@ class Run:
         if trace.leaf is execution.leaf:
             return execution
         rank = execution.rank
-        self.drop([execution])
+        self.free([execution])
         moved = execution.fork()
         moved.move_to(trace)
         moved.set_rank(rank)
+        self.resampled([moved])
         return moved
 
-    def drop(self, executions: Iterable[Execution]) -> None:
-        """These will not be resumed: free their continuations."""
+    def drop(self, executions: Iterable[Execution], reason: str | None = None) -> None:
+        """The search goes on without these: free their continuations. `reason` is for its record."""
         record = self.scheduler.record
         for execution in executions:
-            if record is not None and execution.running and not execution.forks:
-                record.decided(execution, "prune")
+            if record is not None and not execution.dead:
+                record.decided(self, execution, "prune", reason=reason)
+            self.free([execution])
+
+    def free(self, executions: Iterable[Execution]) -> None:
+        """These will not be resumed themselves, though what became of them lives on: free their continuations."""
+        for execution in executions:
             self.live.take(execution)
             execution.release()
+
+    def resampled(self, at: Sequence[Execution | Trace], parents: Iterable[int] = (0,)) -> None:
+        """For the record: of all these the search goes on with the ones named, once for each time they are."""
+        if self.scheduler.record is not None:
+            self.scheduler.record.resampled(self, at, parents)
 
     def gather(self, thunks: Sequence[Callable[[], T]]) -> list[T]:
         """Run several parts of an engine side by side (chains, kernels), so that their model calls share batches."""
@@ -330,6 +341,8 @@ class Run:
         finally:
             self.live.close()
         self.cost.seconds = self.cost.elapsed()
+        if self.scheduler.record is not None and hasattr(result, "traces"):
+            result.events = self.scheduler.record.returned(self, result.traces)
         return result
 
 

@@ -78,6 +78,11 @@ class Node:
             self._log_prob = float(self.dist.log_prob(self.value)) if self.dist is not None else 0.0
         return self._log_prob
 
+    @property
+    def known(self) -> bool:
+        """Whether log_prob needs no model."""
+        return self._log_prob is not None or not self.dist.deferred
+
 
 def address(name: str, index: int) -> str:
     """The k-th use of a name is `name[k]`; its first is just `name`."""

@@ -155,19 +155,25 @@ def test_no_result_depends_on_what_stays_suspended(name):
 
 
 @pytest.mark.parametrize("name", ENGINE_TABLE)
-def test_every_engine_records_its_search(name, tmp_path):
-    """The same events from every engine; the tree's finished leaves hold every value that came back."""
+@pytest.mark.parametrize("program", [finite, steps], ids=["finite", "steps"])
+def test_every_engine_records_its_search(name, program, tmp_path):
+    """The same events from every engine, in the file and in `.tree`; what came back can be read off the tree."""
     path = tmp_path / "events.jsonl"
     with recording(path) as record:
-        result = steps.run(engine=ENGINE_TABLE[name], seed=5, limit=limit(nodes=300))
-    events = read_events(path)
-    assert [e.node for e in events] == [e.node for e in record.events]
-    assert {e.action for e in events} <= {"reach", "finish", "die", "prune", "resample"}
-    nodes = {e.node for e in events if e.action in ("reach", "finish", "die")}
-    assert all(e.parent is None or e.parent in nodes for e in events if e.action in ("reach", "finish"))
-    texts = {}
-    for parent, children in record.tree().items():
-        for event in children:
-            texts[event.node] = texts.get(parent, "") + event.text
-    finished = {texts[e.node].removesuffix("$") for e in events if e.action == "finish"}
-    assert set(result.values) <= finished
+        result = program.run(engine=ENGINE_TABLE[name], seed=5, limit=limit(nodes=300))
+    assert read_events(path) == record.events == result.events
+    tree = result.tree
+    assert [tree.start.program, tree.start.seed, tree.start.engine] == [program.name, 5, result.engine]
+    nodes = tree.nodes.values()
+    assert [node.reached.node for node in nodes] == list(range(len(nodes)))
+    assert sum(e.count for node in nodes for e in node.decisions if e.action == "return") >= len(result.values)
+    for node in nodes:
+        chosen = node.reached.log_prob
+        assert chosen <= 1e-12 and (node.reached.text or chosen == 0.0)
+        assert not (node.pruned and node.children), "nothing comes of a pruned node"
+        assert node.status == "open" or not node.children, "nothing comes after the end"
+        assert node.reached.log_weight == -math.inf if node.status == "dead" else node.reached.log_weight < math.inf
+    ends = [node for node in nodes if node.returned and node.status == "finished"]
+    assert {node.reached.value for node in ends} == {str(v) for v in result.values}
+    if program is steps:
+        assert all(node.text.removesuffix("$") == node.reached.value for node in ends)
