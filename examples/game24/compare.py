@@ -29,7 +29,7 @@ ENGINES = {
     "smc": smc(particles=16, ess_threshold=1.0),  # resampled after every line
     "beam": beam(width=4, expand=4),
     "ets": ets(width=16),
-    "astar": astar(expand=4, max_nodes=200, goals=16),
+    "astar": astar(expand=8, max_nodes=200, goals=16),
 }
 
 
