@@ -17,11 +17,11 @@ from typing import Any
 
 import torch
 
-from backends.language_model import Draft, LanguageModel, charge_once
+from backends.language_model import Draft, charge_once
 from backends.running import Running, cacheable, padded
 from backends.sampling import draw, end_log_prob, log_probs
-from backends.text import Context, Text, Tokens, Turn
-from backends.tokenizer import Tokenizer
+from backends.text import Context, Text, Tokens
+from backends.tokenizer import Tokenized, Tokenizer
 from ppl.errors import BackendError
 from ppl.requests import Draw, HiddenStates, NextToken, Request, ScoreText
 
@@ -30,33 +30,17 @@ LOGITS = 1 << 26  # most logits of one forward pass: 256 MB in fp32
 Readers = dict[Tokens, list[Any]]  # the rows that need each token path
 
 
-class HFModel(LanguageModel):
+class HFModel(Tokenized):
     """A transformers causal model and its tokenizer. `cache=False` recomputes everything, as a reference for tests."""
 
     capabilities = frozenset({"draw", "score", "next_token", "hidden_states"})
 
     def __init__(self, net: Any, tokenizer: Any, name: str, cache: bool = True) -> None:
+        super().__init__(Tokenizer(tokenizer, end_ids(getattr(net.generation_config, "eos_token_id", None), tokenizer, name), name))
         self.net, self.name = net.eval(), name
-        self.tokenizer = Tokenizer(tokenizer, _end_ids(net, tokenizer, name), name)
-        self.vocabulary = self.tokenizer.vocabulary
-        self.beginning = self.tokenizer.beginning
-        self.has_chats = bool(getattr(tokenizer, "chat_template", None))
-        self.end_text = self.tokenizer.decode(self.tokenizer.ends[:1])
         self.window = getattr(net.config.get_text_config(), "max_position_embeddings", None)
-        # what an empty context begins with: something has to be read before the first token
-        self._nothing = (tokenizer.bos_token_id if tokenizer.bos_token_id is not None else self.tokenizer.ends[0],)
         self._accepts = inspect.signature(net.forward).parameters
         self._running = Running() if cache and cacheable(net.config) else None
-
-    def encode(self, text: str) -> Tokens:
-        return self.tokenizer.encode(text)
-
-    def decode(self, tokens: Sequence[Any]) -> str:
-        return self.tokenizer.decode(tokens)
-
-    def render(self, turns: tuple[Turn, ...]) -> Tokens:
-        bodies = tuple(tuple(t for piece in pieces for t in self.tokens_of(piece)) for _, pieces in turns)
-        return self.tokenizer.render(turns, bodies)
 
     def token_values(self, answer: torch.Tensor) -> list[tuple[Text, float]]:
         ends, spelling = self.tokenizer.ends, self.tokenizer.spelling()
@@ -213,7 +197,7 @@ class HFModel(LanguageModel):
     # -- the model --------------------------------------------------------------------------------------------------
 
     def _path(self, context: Context, tokens: Sequence[int] = ()) -> Tokens:
-        return (*(context.tokens or self._nothing), *tokens)
+        return (*(context.tokens or self.nothing), *tokens)
 
     def _chunks(self, wanted: dict[Tokens, int]) -> Iterator[tuple[list[Tokens], torch.Tensor, torch.Tensor]]:
         """Paths, and how many last logits of each, as padded batches of bounded size: paths, ids, mask."""
@@ -262,9 +246,9 @@ def _by_path(rows: Sequence[Any], path_of: Callable[[Any], Tokens]) -> Readers:
     return readers
 
 
-def _end_ids(net: Any, tokenizer: Any, name: str) -> list[int]:
-    """The tokens at which the model's own generation ends."""
-    given = [getattr(net.generation_config, "eos_token_id", None), tokenizer.eos_token_id]
+def end_ids(generation_ends: Any, tokenizer: Any, name: str) -> list[int]:
+    """The tokens at which the model's own generation ends: as its generation config says, else as the tokenizer does."""
+    given = [generation_ends, tokenizer.eos_token_id]
     found = next((ids for ids in given if ids is not None), None)
     if found is None:
         raise BackendError(

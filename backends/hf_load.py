@@ -11,7 +11,8 @@ import torch
 import transformers as untyped_transformers
 from transformers.utils import logging as transformers_logging
 
-from backends.hf import HFModel
+from backends.hf import HFModel, end_ids
+from backends.tokenizer import Tokenizer
 from ppl.errors import BackendError, UsageError
 
 transformers: Any = untyped_transformers  # its annotations are partial
@@ -46,6 +47,23 @@ def from_folder(
     from backends.shared import SharedModel
 
     return SharedModel(net.to(device).eval(), tokenizer, name, **options)
+
+
+def load_tokenizer(where: str, name: str) -> Tokenizer:
+    """A tokenizer without its model, and the tokens at which the model's own generation ends."""
+    try:
+        with quiet():
+            inner = transformers.AutoTokenizer.from_pretrained(where, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise BackendError(
+            f"the tokenizer {where!r} cannot be had here: {str(error).splitlines()[0]} Give tokenizer=FOLDER, or fetch it where"
+            f" there is a network: hf download {where} --include 'tokenizer*'."
+        ) from error
+    try:
+        ends = transformers.GenerationConfig.from_pretrained(where, local_files_only=True).eos_token_id
+    except OSError:
+        ends = None
+    return Tokenizer(inner, end_ids(ends, inner, name), name)
 
 
 def _not_here(where: str, error: Exception) -> str:

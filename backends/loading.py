@@ -58,7 +58,8 @@ def _target(scheme: str) -> Any:
         return getattr(importlib.import_module(module), name)
     except ImportError as error:
         raise BackendError(
-            f"{scheme} needs the package {error.name!r}, which is not installed. Type: pip install 'scale-ppl[hf]'"
+            f"{scheme} needs the package {error.name!r}, which is not installed. Type: pip install"
+            f" 'scale-ppl[{MODELS[scheme].extra}]'"
         ) from error
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from backends.language_model import LanguageModel
 from backends.text import Tokens, Turn
 from ppl.errors import BackendError, UsageError
 
@@ -98,3 +99,27 @@ class Tokenizer:
             tokens += tuple(self.inner(piece, add_special_tokens=False, split_special_tokens=False).input_ids)
             tokens += bodies[number] if number is not None else ()
         return tokens
+
+
+class Tokenized(LanguageModel):
+    """A language model whose tokens are those of a transformers tokenizer."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+        self.vocabulary = tokenizer.vocabulary
+        self.beginning = tokenizer.beginning
+        self.has_chats = bool(getattr(tokenizer.inner, "chat_template", None))
+        self.end_text = tokenizer.decode(tokenizer.ends[:1])
+        # what an empty context begins with: something has to be read before the first token
+        bos = tokenizer.inner.bos_token_id
+        self.nothing: Tokens = (tokenizer.ends[0] if bos is None else bos,)
+
+    def encode(self, text: str) -> Tokens:
+        return self.tokenizer.encode(text)
+
+    def decode(self, tokens: Sequence[Any]) -> str:
+        return self.tokenizer.decode(tokens)
+
+    def render(self, turns: tuple[Turn, ...]) -> Tokens:
+        bodies = tuple(tuple(t for piece in pieces for t in self.tokens_of(piece)) for _, pieces in turns)
+        return self.tokenizer.render(turns, bodies)

@@ -80,12 +80,13 @@ class EngineEntry:
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """A model scheme of `backends.load`: how its spec is written, and what the backend can do."""
+    """A model scheme of `backends.load`: how its spec is written, what the backend can do, and the extra that it needs."""
 
     target: str
     form: str
     capabilities: frozenset[str] = field(default_factory=frozenset)
     summary: str = ""
+    extra: str = "hf"
 
 
 _PARTICLES = Option("int", low=1, meaning="number of particles")
@@ -312,6 +313,13 @@ MODELS: dict[str, ModelEntry] = {
         "backends.hf_load:load_folder", "hf:ID_OR_PATH", _TEXT | {"hidden_states"}, "a causal model of transformers"
     ),
     "gguf": ModelEntry("backends.smollm2:load_gguf", "gguf:PATH", _TEXT | {"hidden_states"}, "a GGUF file"),
+    "openai": ModelEntry(
+        "backends.served:load_served",
+        "openai:URL#MODEL",
+        frozenset({"draw", "score"}),
+        "a model behind a server that speaks in token ids, such as vLLM",
+        "served",
+    ),
     "table": ModelEntry(
         "backends.table:TableLM", 'table(rows, end="$")', _TEXT, "an exact toy: a table of next symbols"
     ),

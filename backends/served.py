@@ -1,0 +1,259 @@
+"""A language model behind an OpenAI-compatible server that speaks in token ids, as vLLM does: `openai:URL#MODEL`.
+
+The tokenizer is loaded here, so prompts go out and texts come back as token paths: contexts, stops, control tokens and
+densities mean what they mean for a model in process, and drawn texts pass between the two. A step is one round of
+requests, all rows side by side; the server batches them and shares their prefixes.
+
+What the server must understand, beside the plain completions call: `prompt` as token ids,
+`return_tokens_as_token_ids`, `include_stop_str_in_output`, `prompt_logprobs` and `seed`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import tenacity
+
+from backends.language_model import Draft, Settings
+from backends.text import Tokens
+from backends.tokenizer import Tokenized, Tokenizer
+from ppl.errors import BackendError, UsageError
+from ppl.population import log_sum_exp
+from ppl.requests import Draw, Request, ScoreText
+
+PARALLEL = 64  # requests under way at once
+PLAIN = Settings().warp
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a server said about one row.
+
+    tokens, log_probs   the path drawn and the log-prob of each token, the end included; of a scored text only log_probs
+    read, found         prompt tokens that it read, and those of them that it found in its cache
+    """
+
+    tokens: Tokens
+    log_probs: tuple[float, ...]
+    read: int
+    found: int
+
+
+class ServedModel(Tokenized):
+    """Draws and scores over HTTP. `log_probs` says what the server reports: of the "raw" model, or "processed" ones."""
+
+    capabilities = frozenset({"draw", "score"})
+    served = True
+
+    def __init__(self, client: httpx.Client, model: str, tokenizer: Tokenizer, log_probs: str = "raw") -> None:
+        if log_probs not in ("raw", "processed"):
+            raise UsageError(f"log_probs={log_probs!r}: expected 'raw' or 'processed', as the server was started.")
+        super().__init__(tokenizer)
+        self.client, self.model, self.name, self.log_probs = client, model, model, log_probs
+        self.window = self._window()
+
+    def step(self, rows: Sequence[Request]) -> None:
+        with ThreadPoolExecutor(min(PARALLEL, len(rows))) as pool:
+            replies = list(pool.map(self._ask, rows))
+        for row, reply in zip(rows, replies, strict=True):
+            if isinstance(reply, Exception):
+                row.fail(reply)
+            else:
+                self._finish(row, reply)
+
+    # -- asking, in a thread of its own -----------------------------------------------------------------------------
+
+    def _ask(self, row: Request) -> Reply | Exception:
+        try:
+            if isinstance(row, Draw):
+                return self._draw(row)
+            assert isinstance(row, ScoreText)
+            return self._score(row)
+        except BackendError as error:
+            return error
+
+    def _draw(self, row: Draw) -> Reply:
+        settings = row.settings
+        if settings.warp != PLAIN:
+            self._check_warp()
+        context = self._path(row)
+        said = self._complete(
+            prompt=context, max_tokens=row.max_tokens, temperature=settings.temperature, top_p=settings.top_p,
+            top_k=settings.top_k or -1, stop=list(settings.stop), include_stop_str_in_output=True,
+            seed=int(row.uniforms[0] * 2**31), logprobs=1, return_tokens_as_token_ids=True,
+        )  # fmt: skip
+        tokens, log_probs = _path_of(said, self.name)
+        if tokens[-1] in self.tokenizer.ends:
+            log_probs = self._with_all_ends(context, tokens, log_probs)
+        return Reply(tokens, log_probs, *_usage(said))
+
+    def _check_warp(self) -> None:
+        if self.log_probs == "raw":
+            raise BackendError(
+                f"{self.name} reports log-probs of the unwarped model, so a draw with temperature, top_p or top_k would have"
+                " no known density. Start the server with --logprobs-mode processed_logprobs and load with"
+                " log_probs='processed', or leave them out."
+            )
+        if len(self.tokenizer.ends) > 1:
+            raise BackendError(
+                f"{self.name} ends its texts with any of {len(self.tokenizer.ends)} tokens, and under temperature, top_p or"
+                " top_k its server reports the log-prob of one: the density is not known. Leave them out."
+            )
+
+    def _score(self, row: ScoreText) -> Reply:
+        tokens, closed = row.value
+        if row.settings.warp != PLAIN:
+            raise BackendError(f"{self.name} scores given text under the plain model only: leave out temperature and top_p.")
+        if any(token in self.tokenizer.ends for token in tokens):
+            return Reply((), (-math.inf,), 0, 0)  # a text does not go on after its end
+        context = self._path(row)
+        asked = (*tokens, self.tokenizer.ends[0]) if closed else tokens
+        log_probs, said = self._of_prompt(context, asked)
+        if closed:
+            log_probs = self._with_all_ends(context, asked, log_probs)
+        return Reply((), log_probs, *_usage(said))
+
+    def _with_all_ends(self, context: Tokens, tokens: Tokens, log_probs: tuple[float, ...]) -> tuple[float, ...]:
+        """A text that ends may do so with any of the model's end tokens: its last log-prob is that of them all."""
+        others = [end for end in self.tokenizer.ends if end != tokens[-1]]
+        path = (*context, *tokens[:-1])
+        return (*log_probs[:-1], log_sum_exp([log_probs[-1], *(self._of_prompt(path, (e,))[0][0] for e in others)]))
+
+    def _of_prompt(self, context: Tokens, tokens: Tokens) -> tuple[tuple[float, ...], dict[str, Any]]:
+        """The log-prob of each token of a text that follows a context."""
+        if not tokens:
+            return (), {}
+        said = self._complete(prompt=(*context, *tokens), max_tokens=1, prompt_logprobs=0)
+        places = _choice(said).get("prompt_logprobs")
+        if not places or len(places) != len(context) + len(tokens):
+            raise BackendError(f"the server of {self.name} gives no prompt_logprobs, so it cannot score given text.")
+        entries = zip(places[len(context) :], tokens, strict=True)
+        return tuple(float(place[str(token)]["logprob"]) for place, token in entries), said
+
+    def _path(self, row: Any) -> Tokens:
+        path: Tokens = row.context.tokens
+        return path or self.nothing
+
+    # -- concluding, in the scheduler's thread ----------------------------------------------------------------------
+
+    def _finish(self, row: Any, reply: Reply) -> None:
+        self._charge_context(row)
+        row.cost.charge(shared_tokens=reply.found, forwarded_tokens=reply.read - reply.found + len(reply.tokens))
+        if isinstance(row, ScoreText):
+            row.cost.charge(scored_tokens=len(reply.log_probs))
+            row.complete(math.fsum(reply.log_probs))
+            return
+        draft = Draft(row)
+        for token, log_prob in zip(reply.tokens, reply.log_probs, strict=True):
+            if token in self.tokenizer.ends:
+                draft.end(log_prob)
+            else:
+                draft.push(token, log_prob)
+            if row.done:
+                return
+        row.fail(
+            BackendError(
+                f"the server of {self.name} ended a text without its end token {self.end_text!r}, a stop or"
+                f" max_tokens={row.max_tokens}, so its density is not known."
+            )
+        )
+
+    # -- the server -------------------------------------------------------------------------------------------------
+
+    def _complete(self, **body: Any) -> dict[str, Any]:
+        return self._request("POST", "completions", {"model": self.model, "add_special_tokens": False, **body})
+
+    def _window(self) -> int | None:
+        """Its longest context, if it says so; BackendError if it does not serve the model."""
+        served = {entry["id"]: entry for entry in self._request("GET", "models")["data"]}
+        if self.model not in served:
+            raise BackendError(f"the server at {self.client.base_url} does not serve {self.model!r}. It has {', '.join(served)}.")
+        window: int | None = served[self.model].get("max_model_len")
+        return window
+
+    def _request(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        """One call, tried again where the server is busy or a connection broke."""
+        try:
+            for attempt in tenacity.Retrying(
+                retry=tenacity.retry_if_exception(_passing), stop=tenacity.stop_after_attempt(4),
+                wait=tenacity.wait_exponential(0.25, max=8), reraise=True,
+            ):  # fmt: skip
+                with attempt:
+                    response = self.client.request(method, path, json=body)
+                    response.raise_for_status()
+            answer: dict[str, Any] = response.json()
+        except httpx.HTTPStatusError as error:
+            raise BackendError(f"the server of {self.model} refuses: {_reason(error.response)}") from None
+        except (httpx.TransportError, ValueError) as error:
+            raise BackendError(
+                f"no usable answer from {self.client.base_url}: {error}. Is it running? As in: vllm serve {self.model}"
+            ) from None
+        return answer
+
+
+def _passing(error: BaseException) -> bool:
+    """Whether it may be gone in a moment."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code == 429 or error.response.status_code >= 500
+    return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.ConnectError)
+
+
+def _reason(response: httpx.Response) -> str:
+    try:
+        said = response.json()
+        return str((said.get("error") or said).get("message") or said)
+    except (ValueError, AttributeError):
+        return f"HTTP {response.status_code}"
+
+
+def _choice(said: dict[str, Any]) -> dict[str, Any]:
+    choice: dict[str, Any] = said["choices"][0]
+    return choice
+
+
+def _path_of(said: dict[str, Any], name: str) -> tuple[Tokens, tuple[float, ...]]:
+    """A completion as token ids with their log-probs. Tokens come as "token_id:123"."""
+    logprobs = _choice(said).get("logprobs") or {}
+    spelled = logprobs.get("tokens") or []
+    try:
+        tokens = tuple(int(token.removeprefix("token_id:")) for token in spelled)
+    except ValueError:
+        tokens = ()
+    if not tokens:
+        raise BackendError(
+            f"the server of {name} does not give token ids with log-probs (return_tokens_as_token_ids), which texts with a"
+            " density need. vLLM does."
+        )
+    return tokens, tuple(map(float, logprobs["token_logprobs"]))
+
+
+def _usage(said: dict[str, Any]) -> tuple[int, int]:
+    """Prompt tokens read, and how many of them the server had in its cache."""
+    usage = said.get("usage") or {}
+    return usage.get("prompt_tokens", 0), (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+
+
+def load_served(where: str, *, tokenizer: str | None = None, log_probs: str = "raw", timeout: float = 600.0) -> ServedModel:
+    """`openai:URL#MODEL`, as in openai:http://localhost:8000/v1#Qwen/Qwen3-8B. The key is read from OPENAI_API_KEY.
+
+    tokenizer  a folder or cached hub id with the model's tokenizer; MODEL itself by default
+    log_probs  what the server reports: "raw" (vLLM's default), or "processed" (--logprobs-mode processed_logprobs),
+               with which temperature, top_p and top_k may be used
+    timeout    seconds for one request
+    """
+    from backends.hf_load import load_tokenizer
+
+    url, mark, model = where.partition("#")
+    if not mark or not url.startswith(("http://", "https://")):
+        raise UsageError(f"cannot read 'openai:{where}': it is written openai:http://HOST:PORT/v1#MODEL.")
+    key = os.environ.get("OPENAI_API_KEY")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    client = httpx.Client(base_url=url.rstrip("/") + "/", headers=headers, timeout=timeout)
+    return ServedModel(client, model, load_tokenizer(tokenizer or model, Path(model).name), log_probs)
