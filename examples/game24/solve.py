@@ -35,7 +35,7 @@ def solve(numbers: str) -> str:
             break
         heuristic(lambda so_far=text: prm(so_far).log(FLOOR))
     score(prm(text).log(FLOOR))
-    return "".join(lines).rstrip("\n")
+    return "".join(lines).strip()
 
 
 if __name__ == "__main__":
