@@ -36,7 +36,7 @@ PUZZLE = "4 5 6 10"
 ENGINES = [
     importance(4), smc(4), smc(4, "multinomial", 1.0), best_of(3), mcmc(4), mcmc(3, kernel="suffix"),
     particle_gibbs(3, 2), parallel_tempering([1.0, 0.5], 2), beam(2, 2), dvts(2, 2), rebase(4), ets(4),
-    astar(2, 10), mcts(4, 2), ab_mcts(16),
+    astar(2, 10), mcts(4, 2), ab_mcts(12),
 ]  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def twins() -> tuple[Any, Any]:
 def told(python: Any, program: Any, **options: Any) -> dict[str, Any]:
     """All that a run says, its cost too: each starts with an empty cache."""
     python.lm.forget()
-    result = program.run(PUZZLE, seed=3, **options)
+    result = program.run(PUZZLE, seed=0, **options)
     assert result.values, "an empty result compares nothing"
     return fingerprint(result)
 
