@@ -32,7 +32,6 @@ from ppl.run import Run
 from ppl.trace import NO_COUNTERS, Node, backwards
 
 FORMAT = "scale-ppl execution 1"
-_COUNTED = ("sample", "observe", "score")
 _BARE = ("key", "forks", "offset", "barriers", "pending", "heuristic", "_block_heuristic")
 
 
@@ -133,8 +132,8 @@ def _chained(nodes: list[tuple[Any, ...]]) -> Node:
     made = [Node(None, "start", "")]
     counters = NO_COUNTERS
     for kind, name, index, value, log_weight, log_prob, log_q, skip in nodes:
-        if kind in _COUNTED or kind == "record":
-            counters = counters.set(name if kind in _COUNTED else f"record:{name}", index + 1)
+        if kind in ("sample", "record"):
+            counters = counters.set(name if kind == "sample" else (kind, name), index + 1)
         before = None if skip is None else made[skip]
         made.append(
             Node(

@@ -159,8 +159,12 @@ def published(run: Run, n: int) -> Posterior:
 
 
 def _check_resampled(parents: Sequence[int], log_weights: Sequence[float], n: int) -> None:
-    if len(parents) != len(log_weights) or not parents or not all(0 <= i < n for i in parents):
+    if len(parents) != len(log_weights) or len(parents) == 0 or not all(0 <= i < n for i in parents):
         raise OptionError(
             f"smc(resampling=f): f must return (parents, log_weights) of equal length with parents in 0..{n - 1};"
             f" found {list(parents)!r} and {len(log_weights)} weights."
+        )
+    if not all(w < math.inf for w in log_weights):  # nor NaN
+        raise OptionError(
+            f"smc(resampling=f): the log weights that f returns must be finite, or -inf; found {list(log_weights)!r}."
         )

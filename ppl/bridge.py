@@ -70,7 +70,7 @@ class TorchDistribution(Distribution):
     def outside(self, value: Any) -> bool:
         support = getattr(type(self.inner), "support", None)
         fixed = isinstance(support, td.constraints.Constraint) and not td.constraints.is_dependent(support)  # type: ignore[no-untyped-call]
-        return fixed and self._outside(torch.as_tensor(value))
+        return (fixed or isinstance(self._base(), td.Categorical)) and self._outside(torch.as_tensor(value))
 
     def support(self) -> Sequence[Any]:
         if not self.finite:

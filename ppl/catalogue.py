@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any
 
 REQUIRED: Any = object()
@@ -38,7 +39,8 @@ class Option:
             return f"expected {' or '.join(kinds)}"
         if self.choices and isinstance(value, str) and value not in self.choices:
             return f"expected one of {', '.join(map(repr, self.choices))}"
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if isinstance(value, Real) and not isinstance(value, bool):
+            value = float(value)
             if self.low is not None and value < self.low:
                 return f"expected at least {self.low:g}"
             if self.high is not None and value > self.high:
@@ -51,8 +53,8 @@ class Option:
 
 
 _KINDS: dict[str, Any] = {
-    "int": lambda v: isinstance(v, int) and not isinstance(v, bool),
-    "float": lambda v: isinstance(v, (int, float)) and not isinstance(v, bool),
+    "int": lambda v: isinstance(v, Integral) and not isinstance(v, bool),
+    "float": lambda v: isinstance(v, Real) and not isinstance(v, bool),
     "bool": lambda v: isinstance(v, bool),
     "str": lambda v: isinstance(v, str),
     "function": callable,

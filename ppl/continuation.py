@@ -19,7 +19,7 @@ from greenlet import GreenletExit, getcurrent
 from ppl.current import ProgramGreenlet
 from ppl.errors import CapabilityError, PPLError, ReplayError, UsageError, end_at_user_line
 from ppl.requests import Plan
-from ppl.trace import Node, replay_path
+from ppl.trace import Node, first_use, replay_path
 
 if TYPE_CHECKING:
     from ppl.run import Run
@@ -87,6 +87,11 @@ class Continuation:
                 program_greenlet.switch()
         else:
             program_greenlet.switch()
+            if "pyro" in sys.modules:
+                raise UsageError(
+                    f"pyro was imported while {self.run.program.name} ran, so its first pyro.sample sites went unseen."
+                    " Import it before the run, at the top of the file."
+                )
         if self.waiting is not None:
             self.run.live.waiting.add(self)
             return False
@@ -172,7 +177,7 @@ class Continuation:
         """The recorded effect that answers this one."""
         assert self._replay is not None
         node = self._replay[self._cursor]
-        if node.kind != kind or node.name != name:
+        if node.kind != kind or (node.name != name and node.address != first_use(name)):
             raise diverged(f"{node.kind} {node.address!r}", f"{kind} {name!r}")
         self._cursor += 1
         if self._cursor == len(self._replay):

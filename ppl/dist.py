@@ -1,60 +1,20 @@
-"""Distributions: anything with `sample(rng)` and `log_prob(value)`, and `support()` when finite.
+"""The families of distributions: finite ones, densities on the reals, counts; and `iid` of any.
 
-The finite families here draw by inverse CDF from one uniform, so that `ppl.testing`'s enumerating stream can walk
-every outcome. torch and Pyro distributions are accepted as they are (`as_distribution`); distributions answered by a
-model are `Deferred`.
-(Longer than other files because it is the one list of families.)
+Finite ones draw by inverse CDF from one uniform, so that `ppl.testing`'s enumerating stream can walk every outcome.
 """
 
 from __future__ import annotations
 
 import math
-import sys
 from bisect import bisect_right
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any
 
-import numpy as np
+from ppl.boundary import plain
+from ppl.distribution import Deferred, Distribution, as_distribution, iid
+from ppl.errors import UsageError
 
-from ppl.errors import SupportError, UsageError
-from ppl.requests import Drawn, Plan, perform
-
-T = TypeVar("T")
 NEG_INF = -math.inf
-
-
-class Distribution:
-    """Base of our families. `log_prob` is a natural-log density, -inf outside the support.
-
-    `kind` is equal for two distributions exactly when a value of one may be kept as a value of the other by a Markov
-    chain: same family and same support.
-    """
-
-    deferred: ClassVar[bool] = False
-    weighted: bool = False  # draws carry log p - log q != 0, as under a token mask
-    rescorable: bool = True  # log_prob of a given value can be had; False where a served model only draws
-
-    def sample(self, rng: Any) -> Any:
-        raise NotImplementedError
-
-    def log_prob(self, value: Any) -> float:
-        raise NotImplementedError
-
-    def support(self) -> Sequence[Any]:
-        """The values, for a finite distribution; SupportError otherwise."""
-        raise SupportError(f"{self!r} has no finite support to enumerate")
-
-    @property
-    def finite(self) -> bool:
-        return False
-
-    def outside(self, value: Any) -> bool:
-        """Whether no parameters of the family could give the value: observing it is a mistake, not a weight of zero."""
-        return False
-
-    @property
-    def kind(self) -> Hashable:
-        return type(self).__name__
 
 
 class Finite(Distribution):
@@ -76,7 +36,7 @@ class Finite(Distribution):
         self._cumulative = cumulative
         self._index: dict[Any, int] | None
         try:
-            self._index = {v: i for i, v in enumerate(self._values)}
+            self._index = {plain(v): i for i, v in enumerate(self._values)}
         except TypeError:
             self._index = None
 
@@ -84,20 +44,23 @@ class Finite(Distribution):
         return self._values[bisect_right(self._cumulative, rng.random())]
 
     def log_prob(self, value: Any) -> float:
-        if self._index is not None:
-            try:
-                i = self._index.get(value)
-            except TypeError:
-                return NEG_INF
-            return NEG_INF if i is None else self._log[i]
-        matches = [lp for v, lp in zip(self._values, self._log, strict=True) if v == value]
-        return matches[0] if matches else NEG_INF
+        i = self._position(value)
+        return NEG_INF if i is None else self._log[i]
+
+    def _position(self, value: Any) -> int | None:
+        """Which of the values this is (arrays and tensors by what they hold), or None."""
+        if self._index is None:
+            return next((i for i, v in enumerate(self._values) if v == value), None)
+        try:
+            return self._index.get(plain(value))
+        except TypeError:
+            return None
 
     def support(self) -> Sequence[Any]:
         return self._values
 
     def outside(self, value: Any) -> bool:
-        return value not in self._values
+        return self._position(value) is None
 
     @property
     def finite(self) -> bool:
@@ -312,147 +275,6 @@ class geometric(Distribution):  # noqa: N801
 
     def __repr__(self) -> str:
         return f"geometric(p={self.p:g})"
-
-
-class Deferred(Distribution):
-    """A distribution whose answers need a model. `draw`, `assess` and `table` say what to ask; nothing runs yet.
-
-    Outside a program `sample(rng)`, `log_prob(value)` and `support()` ask at once; inside one they are recorded
-    effects, batched with every other particle's. Two that are equal (`==`) answer alike: a chain that keeps a value
-    under an equal one keeps its recorded log-prob too, and asks nothing.
-    """
-
-    deferred: ClassVar[bool] = True
-
-    def draw(self, rng: Any) -> Plan[Drawn]:
-        """Draw one value; all randomness is taken from rng now."""
-        raise NotImplementedError
-
-    def assess(self, value: Any) -> Plan[float]:
-        """The log-prob of a value."""
-        raise NotImplementedError
-
-    def table(self) -> Plan[list[tuple[Any, float]]]:
-        """For finite ones: every value with its log-prob."""
-        raise SupportError(f"{self!r} has no finite support to enumerate")
-
-    def sample(self, rng: Any) -> Any:
-        return perform(self.draw(rng)).value
-
-    def log_prob(self, value: Any) -> float:
-        return perform(self.assess(value))
-
-    def support(self) -> Sequence[Any]:
-        return [value for value, _ in perform(self.table())]
-
-
-class _Iid(Distribution):
-    def __init__(self, dist: Distribution, n: int) -> None:
-        self.dist, self.n = dist, n
-
-    def sample(self, rng: Any) -> list[Any]:
-        return [self.dist.sample(rng) for _ in range(self.n)]
-
-    def log_prob(self, value: Sequence[Any]) -> float:
-        return math.fsum(self.dist.log_prob(v) for v in value) if len(value) == self.n else NEG_INF
-
-    @property
-    def kind(self) -> Hashable:
-        return ("iid", self.n, self.dist.kind)
-
-    def __repr__(self) -> str:
-        return f"iid({self.dist!r}, {self.n})"
-
-
-class _DeferredIid(Deferred):
-    def __init__(self, dist: Deferred, n: int) -> None:
-        self.dist, self.n, self.weighted = dist, n, dist.weighted
-
-    def _all(self, plans: list[Plan[T]]) -> Plan[list[T]]:
-        sizes = [len(p.requests) for p in plans]
-
-        def finish(results: list[Any]) -> list[T]:
-            rest = iter(results)
-            return [p.finish([next(rest) for _ in range(k)]) for p, k in zip(plans, sizes, strict=True)]
-
-        return Plan(f"iid {self.n}", [r for p in plans for r in p.requests], finish)
-
-    def draw(self, rng: Any) -> Plan[Drawn]:
-        plan = self._all([self.dist.draw(rng) for _ in range(self.n)])
-
-        def finish(results: list[Any]) -> Drawn:
-            drawn = plan.finish(results)
-            return Drawn([d.value for d in drawn], sum(d.log_prob for d in drawn), sum(d.log_q for d in drawn))
-
-        return Plan(plan.label, plan.requests, finish)
-
-    def assess(self, value: Any) -> Plan[float]:
-        if len(value) != self.n:
-            return Plan("iid", [], lambda _: NEG_INF)
-        plan = self._all([self.dist.assess(v) for v in value])
-        return Plan(plan.label, plan.requests, lambda results: math.fsum(plan.finish(results)))
-
-    @property
-    def kind(self) -> Hashable:
-        return ("iid", self.n, self.dist.kind)
-
-    def __repr__(self) -> str:
-        return f"iid({self.dist!r}, {self.n})"
-
-
-def iid(dist: Any, n: int) -> Distribution:
-    """n independent draws as one choice: a list of n values, drawn in one batch."""
-    if not isinstance(n, (int, np.integer)) or n < 0:
-        raise UsageError(f"iid: n must be an int >= 0, found {n!r}. Write it as in iid(dist, 8).")
-    inner = as_distribution(dist)
-    return _DeferredIid(inner, n) if isinstance(inner, Deferred) else _Iid(inner, n)
-
-
-class _Foreign(Distribution):
-    """A user's own object with `sample(rng)` and `log_prob(value)`, and perhaps `support()`."""
-
-    def __init__(self, inner: Any) -> None:
-        self.inner = inner
-
-    def sample(self, rng: Any) -> Any:
-        return self.inner.sample(rng)
-
-    def log_prob(self, value: Any) -> float:
-        return float(self.inner.log_prob(value))
-
-    def support(self) -> Sequence[Any]:
-        return list(self.inner.support()) if self.finite else super().support()
-
-    def outside(self, value: Any) -> bool:
-        return self.finite and value not in self.support()
-
-    @property
-    def finite(self) -> bool:
-        return callable(getattr(self.inner, "support", None))
-
-    @property
-    def kind(self) -> Hashable:
-        return (type(self.inner).__qualname__, tuple(map(repr, self.support())) if self.finite else None)
-
-    def __repr__(self) -> str:
-        return repr(self.inner)
-
-
-def as_distribution(dist: Any) -> Distribution:
-    """Ours as it is; a torch or Pyro distribution, or any object with `sample(rng)` and `log_prob(value)`, adapted."""
-    if isinstance(dist, Distribution):
-        return dist
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(dist, torch.distributions.Distribution):
-        from ppl.bridge import TorchDistribution
-
-        return TorchDistribution(dist)
-    if callable(getattr(dist, "sample", None)) and callable(getattr(dist, "log_prob", None)):
-        return _Foreign(dist)
-    raise UsageError(
-        f"expected a distribution (an object with sample(rng) and log_prob(value)), found {type(dist).__name__}: {dist!r}."
-        " Write delta(value) for a certain value."
-    )
 
 
 __all__ = [

@@ -98,12 +98,13 @@ def update(
 def regenerate(trace: Trace, selection: Selection | Iterable[str], rng: Any = None) -> tuple[Trace, float]:
     """Draw the selected choices again, and those whose distribution changed kind or support; keep the rest.
 
-    log weight = log [gamma(t') / Q(t' off the kept)] - log [gamma(t) / Q(t off the kept)]: with prior draws just the
-    log-ratio over kept sites and scores. It is the acceptance ratio of a Metropolis-Hastings step whose selection
-    does not depend on the trace. With a horizon the target is the one at that barrier, heuristic included, over the
-    runs that get that far: -inf for one that does not.
+    `selection` holds addresses, or is a function of one. log weight = log [gamma(t') / Q(t' off the kept)] - log
+    [gamma(t) / Q(t off the kept)]: with prior draws just the log-ratio over kept sites and scores. It is the
+    acceptance ratio of a Metropolis-Hastings step whose selection does not depend on the trace. With a horizon the
+    target is the one at that barrier, heuristic included, over the runs that get that far: -inf for one that does
+    not. Raises ConstraintError for an address that the trace does not have.
     """
-    selected = selection if callable(selection) else frozenset(map(first_use, selection)).__contains__
+    selected = selection if callable(selection) else _among(selection, trace)
     first = next((n for n in trace.nodes if n.kind == "sample" and selected(n.address)), None)
     if first is None:
         return trace, 0.0
@@ -123,6 +124,19 @@ def regenerate(trace: Trace, selection: Selection | Iterable[str], rng: Any = No
     if new.status == "dead" or _elsewhere(new, trace):
         return new, NEG_INF
     return new, _off_kept(new, start, kept) - _off_kept(trace, start, kept)
+
+
+def _among(selection: str | Iterable[str], trace: Trace) -> Selection:
+    """Whether a site is one of these, which must all be sites of the trace."""
+    wanted = frozenset(map(first_use, [selection] if isinstance(selection, str) else selection))
+    for site in sorted(wanted):
+        if site not in trace.choices:
+            raise ConstraintError(
+                f"regenerate: no site {site!r} in this trace.{did_you_mean(site, trace.choices)} It has"
+                f" {', '.join(trace.choices) or 'none'}. To select a site only where there is one, give a function, as in"
+                f" regenerate(trace, lambda site: site == {site!r}, rng)."
+            )
+    return wanted.__contains__
 
 
 def keep_value(node: Node, dist: Distribution, proposal: Distribution | None) -> Forced | None:

@@ -18,7 +18,7 @@ from ppl.execution import Execution, Stop
 from ppl.requests import Request
 from ppl.run import Run, begin, begin_nested
 from ppl.scheduler import Scheduler, Task
-from ppl.streams import Key, Streams, StreamSource, check_seed
+from ppl.streams import Key, Streams, StreamSource, check_seed, derive
 
 RESERVED = ("seed", "limit", "engine", "live", "on_error")
 
@@ -57,6 +57,14 @@ class Program:
         """One run of the program inside its execution; on replay the execution answers from its trace."""
         return self.fn(*map(isolate, args), **{k: isolate(v) for k, v in kwargs.items()})
 
+    def __get__(self, instance: Any, owner: Any = None) -> Program:
+        """A program that is a method, of its object."""
+        if instance is None:
+            return self
+        method = self.bind(self.engine)
+        method.fn = self.fn.__get__(instance, owner)
+        return method
+
     def bind(self, engine: Any) -> Program:
         """The same program with another engine."""
         bound = type(self).__new__(type(self))
@@ -68,21 +76,35 @@ class Program:
         execution = execution_here()
         if execution is None:
             return self._launch(args, kwargs)
-        if self.engine is None:
-            return self._inline(execution, args, kwargs)
-        seed = kwargs.pop("seed", None)
-        options = {name: kwargs.pop(name) for name in ("limit", "on_error") if name in kwargs}
+        if self.engine is None and kwargs.get("engine") is None:
+            return self._inlined(execution, args, kwargs)
+        return self._queries(execution, [(args, kwargs)], _Settings(self, kwargs))[0]
 
-        def start(run: Run, key: Key) -> Request:
-            streams = run.streams if seed is None else Streams(check_seed(seed))
-            root = key if seed is None else streams.root
-            inner = Run(
-                run.scheduler, self, args, kwargs, self.engine, streams, root,
-                bound=options.get("limit"), on_error=options.get("on_error", run.on_error), parent=run,
-            )  # fmt: skip
-            return begin_nested(inner)
+    def _queries(
+        self, execution: Execution, problems: list[tuple[tuple[Any, ...], dict[str, Any]]], settings: _Settings
+    ) -> list[Any]:
+        """One run per problem, nested in an execution: one recorded effect."""
+        for args, kwargs in problems:
+            self._check_arguments(args, kwargs)
+
+        def start(run: Run, key: Key) -> list[Request]:
+            alone = len(problems) == 1
+            keys = [key] if alone else [derive(key, "problem", i) for i in range(len(problems))]
+            return [
+                begin_nested(settings.nested_run(run, root, args, kwargs, None if alone else i))
+                for i, ((args, kwargs), root) in enumerate(zip(problems, keys, strict=True))
+            ]
 
         return execution.query(f"query {self.name}", start)
+
+    def _inlined(self, execution: Execution, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        for option in RESERVED:
+            if option in kwargs:
+                raise UsageError(
+                    f"{self.name} has no engine, so inside a program it is a part of it and takes no {option}=. Bind an"
+                    f" engine to make it a query, as in smc(particles=16)({self.name})."
+                )
+        return self._inline(execution, args, kwargs)
 
     def _inline(self, execution: Execution, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return self.fn(*args, **kwargs)
@@ -96,15 +118,13 @@ class Program:
         on_error  "raise" (default), or "drop": an exception in the program gives that execution weight 0 and is kept
                   among the result's reasons
         """
-        if execution_here() is not None:
-            engine = kwargs.pop("engine", None)
-            return (self if engine is None else self.bind(resolve_engine(engine)))(*args, **kwargs)
-        return self._launch(args, kwargs)
+        return self(*args, **kwargs)
 
     def map(self, xs: Iterable[Any], *, window: int | None = None, **options: Any) -> list[Any]:
         """`[run(x) for x in xs]` with all problems in the same batches, at most `window` under way at once.
 
         `map(xs, seed=s)[i]` equals `run(xs[i], seed=(s, i))`, whatever the window. A limit holds for each problem.
+        Inside another program: that many nested queries as one recorded effect, all under way at once.
         """
         return self._many([((x,), {}) for x in xs], window, options)
 
@@ -120,6 +140,11 @@ class Program:
             raise UsageError(f"unknown options of map: {', '.join(options)}. The problems are its first argument.")
         if window is not None and (not isinstance(window, int) or window < 1):
             raise OptionError(f"window expects a number of problems >= 1, found {window!r}")
+        execution = execution_here()
+        if execution is not None:
+            if settings.engine is None:
+                return [self._inlined(execution, args, kwargs) for args, kwargs in problems]
+            return self._queries(execution, problems, settings) if problems else []
         for args, kwargs in problems:
             self._check_arguments(args, kwargs)
         scheduler = Scheduler()
@@ -177,17 +202,17 @@ class _Settings:
         engine = kwargs.pop("engine", None)
         self.source = "call" if engine is not None else program.engine_source
         self.engine = resolve_engine(engine) if engine is not None else program.engine
-        seed = kwargs.pop("seed", None)
-        self.streams: StreamSource | None = seed if hasattr(seed, "at") else None
-        self.seed = () if self.streams is not None else check_seed(seed)
+        self.given_seed = kwargs.pop("seed", None)
+        self.streams: StreamSource | None = self.given_seed if hasattr(self.given_seed, "at") else None
+        self.seed = () if self.streams is not None else check_seed(self.given_seed)
         self.limit = kwargs.pop("limit", None)
         if self.limit is not None and not isinstance(self.limit, limit_of):
             raise OptionError(f"limit expects ppl.limit(tokens=...), found {self.limit!r}")
         self.live = kwargs.pop("live", None)
         if self.live is not None and (not isinstance(self.live, int) or self.live < 0):
             raise OptionError(f"live expects a number of continuations >= 0, found {self.live!r}")
-        self.on_error = kwargs.pop("on_error", "raise")
-        if self.on_error not in ("raise", "drop"):
+        self.on_error = kwargs.pop("on_error", None)
+        if self.on_error not in (None, "raise", "drop"):
             raise OptionError(f"on_error expects 'raise' or 'drop', found {self.on_error!r}")
 
     def new_run(
@@ -197,7 +222,21 @@ class _Settings:
         streams = self.streams or Streams(seed)
         return Run(
             scheduler, self.program, args, kwargs, self.engine or _Forward(), streams, streams.root,
-            bound=self.limit, live=self.live, on_error=self.on_error, seed=seed[0] if len(seed) == 1 else seed,
+            bound=self.limit, live=self.live, on_error=self.on_error or "raise", seed=seed[0] if len(seed) == 1 else seed,
+        )  # fmt: skip
+
+    def nested_run(
+        self, parent: Run, key: Key, args: tuple[Any, ...], kwargs: dict[str, Any], index: int | None
+    ) -> Run:
+        """The run of a query: by the streams of the run around it, unless the query has a seed of its own."""
+        streams, seed = parent.streams, None
+        if self.given_seed is not None:
+            seed = self.seed if index is None else (*self.seed, index)
+            streams = self.streams or Streams(seed)
+            key = streams.root
+        return Run(
+            parent.scheduler, self.program, args, kwargs, self.engine, streams, key, bound=self.limit, live=self.live,
+            on_error=self.on_error or parent.on_error, parent=parent, seed=seed,
         )  # fmt: skip
 
     def finish(self, run: Run, task: Task) -> Any:
@@ -244,6 +283,8 @@ def model(fn: Callable[..., Any]) -> Program:
         raise UsageError(f"{fn.name} is a program already: @model goes below the engine, once.")
     if not callable(fn):
         raise UsageError(f"@model expects a function, found {fn!r}")
+    if inspect.iscoroutinefunction(fn) or inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
+        raise UsageError(f"@model {fn.__name__}: a program is a plain function, without async and yield.")
     for name in inspect.signature(fn).parameters:
         if name in RESERVED:
             code = getattr(fn, "__code__", None)

@@ -101,6 +101,7 @@ class Result:
         """The finished trace with the largest log_total (the first of equals)."""
         if not self._finished:
             raise ResultError(f"there is no best trace: {self._emptiness()}")
+        self._nested_reading("best")
         return max(self._finished, key=lambda t: t.log_total)
 
     @property
@@ -199,6 +200,10 @@ class Result:
             python_warnings.warn(
                 f"{what} of a run stopped by its limit on {self.stopped}: biased towards short runs", stacklevel=4
             )
+        self._nested_reading(what)
+
+    def _nested_reading(self, what: str) -> None:
+        """A program that reads an inexact result of a query is no longer exact itself: its result warns."""
         outer = execution_here()
         if outer is not None and not self.is_exact:
             outer.run.warn(
@@ -256,7 +261,15 @@ class Posterior(Result):
     def mean(self, f: Callable[[Any], float] = float) -> float:
         """The posterior expectation of f(value)."""
         self._reading("mean")
-        return math.fsum(float(w) * float(f(v)) for v, w in zip(self.values, self.weights, strict=True))
+        try:
+            numbers = [float(f(v)) for v in self.values]
+        except (TypeError, ValueError) as error:
+            if f is not float:
+                raise
+            raise ResultError(
+                f"mean: a value is no number ({error}). Give f, as in mean(lambda value: len(value))."
+            ) from None
+        return math.fsum(float(w) * x for x, w in zip(numbers, self.weights, strict=True))
 
     def to_arviz(self) -> Any:
         """Numeric sites and values as an arviz data tree: one draw per trace, resampled by weight to equal ones."""
@@ -272,9 +285,6 @@ class SearchResult(Result):
     """
 
     kind = "search"
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
         if name in ("log_evidence", "ess", "mean", "to_arviz"):

@@ -136,11 +136,19 @@ def load(cls: type[R], path: Path) -> R:
 def to_pandas(result: Result) -> Any:
     import pandas
 
-    rows = [
-        {"value": t.value, "weight": float(w), "log_weight": t.log_weight, **t.choices, **t.records}
-        for t, w in zip(result._finished, result.weights, strict=True)
-    ]
+    rows = []
+    for trace, weight in zip(result._finished, result.weights, strict=True):
+        row = {"value": trace.value, "weight": float(weight), "log_weight": trace.log_weight}
+        _add(row, trace.choices, "site")
+        _add(row, trace.records, "record")
+        rows.append(row)
     return pandas.DataFrame(rows, columns=None if rows else ["value", "weight", "log_weight"])
+
+
+def _add(row: dict[str, Any], columns: Mapping[str, Any], kind: str) -> None:
+    """More columns; one whose name is taken says what it is."""
+    taken = set(row)
+    row.update({f"{name} ({kind})" if name in taken else name: value for name, value in columns.items()})
 
 
 def to_arviz(result: Result) -> Any:

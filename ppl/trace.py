@@ -8,16 +8,18 @@ carries `skip`, the node before that stretch: replay jumps over it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
 from immutables import Map
 
-from ppl.errors import ResultError, did_you_mean
+from ppl.errors import ResultError, UsageError, did_you_mean
 
-Counters = Map[str, int]
+_NUMBERED = re.compile(r"(.+)\[(0|[1-9]\d*)\]", re.DOTALL)
+Counters = Map[Hashable, int]  # how often a name was used: of choices by the name, of records by ("record", name)
 NO_COUNTERS: Counters = Map()
 
 
@@ -94,6 +96,22 @@ def first_use(name: str) -> str:
     return name[:-3] if name.endswith("[0]") else name
 
 
+def next_use(name: str, counters: Counters, kind: str = "sample") -> tuple[str, int]:
+    """The name and number of the use of a name that is due; a program may say the number too, as in "x[2]".
+
+    UsageError if it says another: names number themselves, and two sites would share an address.
+    """
+    match = _NUMBERED.fullmatch(name) if name[-1:] == "]" else None
+    base = name if match is None else match[1]
+    due = counters.get(base if kind == "sample" else (kind, base), 0)
+    if match is not None and int(match[2]) != due:
+        raise UsageError(
+            f"{kind}({name!r}, ...): the next use of {base!r} is {address(base, due)!r}. Uses of a name number themselves:"
+            f" write {base!r}, or a name that does not end in a number in brackets."
+        )
+    return base, due
+
+
 def backwards(leaf: Node | None) -> Iterator[Node]:
     """Every effect from the leaf to the root."""
     while leaf is not None:
@@ -122,7 +140,7 @@ class Site:
     log_q: float | None = None
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Trace:
     """What one execution did. Immutable; shares its prefix with the traces it was forked from.
 
@@ -136,13 +154,16 @@ class Trace:
     leaf: Node
     value: Any
     status: str
-    program: Any = field(repr=False, default=None)
+    program: Any = None
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
     log_weight: float = 0.0
     reason: str | None = None
     heuristic: float = 0.0
     horizon: int | None = None
+
+    def __repr__(self) -> str:
+        return f"Trace({self.status}, value={self.value!r}, log_total={self.log_total:.6g}, choices={self.choices!r})"
 
     @property
     def log_total(self) -> float:

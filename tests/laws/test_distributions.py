@@ -14,6 +14,7 @@ import torch
 import torch.distributions as td
 
 from ppl.dist import (
+    as_distribution,
     bernoulli,
     beta,
     categorical,
@@ -80,6 +81,8 @@ FINITE = [
     pd.Categorical(logits=torch.tensor([0.0, 1.0])),
     td.Binomial(3, torch.tensor(0.4)),
     td.OneHotCategorical(torch.tensor([0.2, 0.8])),
+    uniform([torch.tensor(0.0), torch.tensor(1.0)]),
+    categorical({(1, torch.tensor(2)): 1, "b": 3}),
 ]
 INFINITE = [
     normal(1.0, 2.0),
@@ -107,6 +110,18 @@ def test_finite(dist):
 @pytest.mark.parametrize("dist", INFINITE, ids=named)
 def test_infinite(dist):
     check_distribution(dist, draws=2000)
+
+
+@pytest.mark.parametrize("one", [1, True, 1.0, np.int64(1), np.array(1), torch.tensor(1.0), torch.tensor(True)])
+def test_a_finite_value_is_known_in_any_type(one):
+    for dist in (bernoulli(0.25), categorical({0: 3, 1: 1}), uniform([torch.tensor(0), torch.tensor(1)] * 2)):
+        assert dist.log_prob(one) == pytest.approx(math.log(0.25 if "uniform" not in repr(dist) else 0.5))
+        assert not dist.outside(one) and dist.outside("one")
+    assert td_categorical_outside(3) and not td_categorical_outside(2)
+
+
+def td_categorical_outside(value) -> bool:
+    return as_distribution(td.Categorical(torch.tensor([0.2, 0.3, 0.5]))).outside(value)
 
 
 def test_geometric_with_certainty():

@@ -25,8 +25,8 @@ from ppl import (
 )
 from ppl.dist import bernoulli, categorical, delta, uniform
 from ppl.execution import Execution
-from ppl.operations import simulate
-from ppl.testing import check_replay_invariance, enumerate_outcomes, fingerprint
+from ppl.operations import generate, simulate
+from ppl.testing import check_replay_invariance, check_trace_laws, enumerate_outcomes, fingerprint
 
 FORKING = smc(6, "multinomial", 1.0)
 
@@ -391,6 +391,8 @@ def test_reading_an_inexact_inner_result_is_warned_about():
         " score(inner.log_evidence) keeps the outer engine exact"
     ]
     assert outer.run(exact()(part), engine=importance(2), seed=0).warnings == []
+    best = model(lambda: smc(2)(part)(0.5).best.value).run(engine=importance(2), seed=0)
+    assert best.warnings[0].startswith("the program reads best of an inexact nested query (part under smc(particles=2")
 
 
 def test_an_inner_result_is_not_copied():
@@ -420,6 +422,82 @@ def test_an_engine_said_at_the_call_inside_a_program():
 
     value = outer.run(engine=importance(1), seed=0).values[0]
     assert value == pytest.approx(math.log(0.5 * (math.exp(-1) + math.exp(-2))))
+
+
+@pytest.mark.parametrize("seed", [None, 7])
+def test_map_inside_a_program_is_one_recorded_effect(seed):
+    """Queries side by side, each with its own stream, not run again on replay; their cost is the outer run's."""
+
+    @importance(2)
+    @model
+    def inner(k):
+        return k, sample("z", uniform(range(1000)))
+
+    @model
+    def outer():
+        found = inner.map([1, 2, 3]) if seed is None else inner.map([1, 2, 3], seed=seed)
+        score(-0.1)
+        sample("x", bernoulli(0.5))
+        score(-0.1)
+        sample("y", bernoulli(0.5))
+        return tuple(tuple(r.values) for r in found)
+
+    check_replay_invariance(FORKING, outer)
+    posterior = outer.run(engine=importance(3), seed=0)
+    assert posterior.cost.nodes == 3 + 3 * 3 * 2
+    assert len(set(posterior.values)) == (3 if seed is None else 1)
+    for value in posterior.values:
+        assert [k for (k, _), _ in value] == [1, 2, 3] and len({draw for pair in value for _, draw in pair}) > 3
+        if seed is not None:
+            assert value == tuple(tuple(inner.run(k, seed=(seed, i)).values) for i, k in enumerate([1, 2, 3]))
+
+
+def test_map_of_an_unbound_program_inside_another_is_inlined():
+    @model
+    def outer():
+        return tuple(part.map([0.5, 0.25]))
+
+    trace = outer.run(engine=importance(1), seed=0).traces[0]
+    assert list(trace.choices) == ["a", "a[1]"] and trace.value == tuple(trace.choices.values())
+
+
+def test_programs_may_be_methods():
+    class Coins:
+        bias = 1.0
+
+        @importance(2)
+        @model
+        def flip(self, name):
+            return name, sample("x", bernoulli(self.bias))
+
+    assert Coins().flip("a", seed=0).values == Coins().flip.run("a").values == [("a", True)] * 2
+    assert [r.values[0] for r in Coins().flip.map("ab")] == [("a", True), ("b", True)]
+
+
+# -- names -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["x", "x[{}]"])
+def test_a_name_may_say_its_number(name):
+    """f"x[{i}]" in a loop means what "x" does: the same sites, records, marginals and constraints."""
+
+    @model
+    def program():
+        for i in range(3):
+            x = sample(name.format(i), bernoulli(0.25))
+            record(name.format(i).replace("x", "note"), i)
+            score(-0.1 * x, name="x")
+            observe("x", bernoulli(0.5), True)
+        return x
+
+    trace = simulate(program, rng=0)
+    assert list(trace.choices) == ["x", "x[1]", "x[2]"] and list(trace.records) == ["note", "note[1]", "note[2]"]
+    check_trace_laws(program)
+    for seed in range(3):
+        check_replay_invariance(FORKING, program, seed=seed)
+    posterior = program.run(engine=exact())
+    assert posterior.marginal("x[0]") == posterior.marginal("x") == pytest.approx(posterior.marginal("x[2]"))
+    assert generate(program, {"x[0]": True, "x[2]": True}, rng=0)[0]["x"] is True
 
 
 def test_a_plain_call_is_one_forward_run():

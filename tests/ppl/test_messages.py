@@ -1,6 +1,8 @@
 """Every mistake meets one clear message at the user's own line: what was found, what was expected, what to write."""
 
 import math
+import subprocess
+import sys
 import traceback
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 
 from inference import beam, exact, importance, mcmc, smc
 from ppl import AllDead, Reward, call, heuristic, model, observe, operations, record, require, sample, score
-from ppl.dist import bernoulli, categorical, normal, poisson
+from ppl.dist import bernoulli, categorical, iid, normal, poisson
 from ppl.errors import (
     ConstraintError,
     OptionError,
@@ -62,6 +64,28 @@ CASES = [
         UsageError,
         "sample('x', ...): expected a distribution (an object with sample(rng) and log_prob(value)), found float: 0.5. Write"
         " delta(value) for a certain value.",
+    ),
+    (
+        lambda: observe("ys", iid(bernoulli(0.5), 3), [True, False]),
+        PPLError,
+        "observe('ys'): [True, False] is outside the support of iid(bernoulli({False: 0.5, True: 0.5}), 3). Observe one of its"
+        " values.",
+    ),
+    (
+        lambda: observe("y", normal(0, 1), math.nan),
+        WeightError,
+        "observe('y'): the log weight is NaN. Weights must be finite, or -inf for weight zero.",
+    ),
+    (
+        lambda: (score(1e308, "big"), score(1e308, "big")),
+        WeightError,
+        "score('big'): the log weights of this run add up to +inf. Weights must be finite.",
+    ),
+    (
+        lambda: sample("x[1]", bernoulli(0.5)),
+        UsageError,
+        "sample('x[1]', ...): the next use of 'x' is 'x'. Uses of a name number themselves: write 'x', or a name that does not"
+        " end in a number in brackets.",
     ),
     (lambda: bernoulli(1.5), UsageError, "bernoulli: p must lie in [0, 1], found 1.5"),
     (lambda: normal(0, -1), UsageError, "normal: sd must be positive and finite, found -1"),
@@ -124,6 +148,89 @@ def test_a_program_that_takes_another_path_on_replay_is_named():
         run(fickle, smc(particles=4, ess_threshold=1.0), live=0)
 
 
+def test_weights_that_differ_on_replay_are_named():
+    """Unseeded randomness that leaves the path as it is: scores and requirements are compared with the record."""
+    rolls = iter([-1.0, 0.0, -2.0] * 100)
+    holds = iter([True, False] * 100)
+
+    def body(weigh):
+        weigh()
+        sample("x", bernoulli(0.5))
+        score(-1.0)
+        sample("last", bernoulli(0.5))
+
+    for weigh, message in (
+        (lambda: score(next(rolls)), "expected score 'score' of -1.0, came one of 0.0. Between two runs only recorded"),
+        (lambda: require(next(holds)), "expected a requirement that holds, came require(False). Between two runs"),
+    ):
+        with pytest.raises(ReplayError) as caught:
+            run(lambda weigh=weigh: body(weigh), smc(particles=1, ess_threshold=1.0), live=0)
+        assert message in str(caught.value)
+
+
+def test_pyro_must_be_there_before_its_sites_are():
+    code = (
+        "from ppl import model; from inference import importance\n"
+        "def late():\n    import pyro, pyro.distributions as pd\n    return pyro.sample('x', pd.Bernoulli(0.5))\n"
+        "try:\n    model(late).run(engine=importance(2), seed=0)\nexcept Exception as error:\n    print(error)\n"
+    )
+    found = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == (
+        "pyro was imported while late ran, so its first pyro.sample sites went unseen. Import it before the run, at the"
+        " top of the file.\n"
+    )
+
+
+def test_a_program_is_a_plain_function():
+    async def waits():
+        return 1
+
+    def yields():
+        yield 1
+
+    for fn in (waits, yields):
+        with pytest.raises(UsageError) as caught:
+            model(fn)
+        assert str(caught.value) == f"@model {fn.__name__}: a program is a plain function, without async and yield."
+
+
+def test_a_part_of_a_program_takes_no_options_of_a_run():
+    part = model(lambda: sample("x", bernoulli(0.5)))
+    with pytest.raises(UsageError) as caught:
+        run(lambda: part(seed=1))
+    assert str(caught.value) == (
+        "<lambda> has no engine, so inside a program it is a part of it and takes no seed=. Bind an engine to make it a"
+        " query, as in smc(particles=16)(<lambda>)."
+    )
+
+
+def test_the_arguments_of_a_query_are_checked_too():
+    query = importance(particles=1)(model(lambda k: k))
+    with pytest.raises(UsageError, match=r"<lambda>\(k\): missing a required argument: 'k'"):
+        run(lambda: query())
+
+
+def test_a_mean_of_texts_asks_for_a_function():
+    with pytest.raises(ResultError) as caught:
+        run(lambda: "text").mean()
+    assert str(caught.value) == (
+        "mean: a value is no number (could not convert string to float: 'text'). Give f, as in mean(lambda value:"
+        " len(value))."
+    )
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_resampling_function_gives_weights(bad):
+    with pytest.raises(OptionError) as caught:
+        run(
+            lambda: (score(-1.0), sample("x", bernoulli(0.5))),
+            smc(particles=2, resampling=lambda log_weights, n, rng: ([0, 1], [bad, 0.0]), ess_threshold=1.0),
+        )
+    assert str(caught.value) == (
+        f"smc(resampling=f): the log weights that f returns must be finite, or -inf; found [{bad}, 0.0]."
+    )
+
+
 def test_constraints_that_name_no_site_are_met_with_a_suggestion():
     @model
     def program():
@@ -137,6 +244,12 @@ def test_constraints_that_name_no_site_are_met_with_a_suggestion():
         ConstraintError, match=r"assess: site 'colour' has no value\. Did you mean 'color'\? Given: color\."
     ):
         operations.assess(program, {"color": True})
+    with pytest.raises(ConstraintError) as caught:
+        operations.regenerate(operations.simulate(program, rng=0), ["color"], rng=0)
+    assert str(caught.value) == (
+        "regenerate: no site 'color' in this trace. Did you mean 'colour'? It has colour. To select a site only where there"
+        " is one, give a function, as in regenerate(trace, lambda site: site == 'color', rng)."
+    )
 
 
 @pytest.mark.parametrize(
@@ -176,7 +289,7 @@ def test_an_engine_below_the_model_or_without_options_is_named():
         model(plain).run(engine=smc)
 
 
-@pytest.mark.parametrize("name", ["seed", "limit", "engine", "live"])
+@pytest.mark.parametrize("name", ["seed", "limit", "engine", "live", "on_error"])
 def test_a_reserved_parameter_name_is_an_error_at_the_model(name):
     scope = {}
     exec(f"def program({name}):\n    return 1", scope)

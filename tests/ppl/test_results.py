@@ -208,6 +208,10 @@ def test_tables(posterior):
     assert set(frame.columns) == {"value", "weight", "log_weight", "x", "x[1]", "x[2]", "y", "heads"}
     assert len(frame) == 7 and frame["weight"].sum() == pytest.approx(1.0)
     assert (frame["value"] * frame["weight"]).sum() == pytest.approx(posterior.mean())
+    clash = model(lambda: record("value", sample("value", bernoulli(1.0)))).run(engine=exact()).to_pandas()
+    assert clash.to_dict("records") == [
+        {"value": None, "weight": 1.0, "log_weight": 0.0, "value (site)": True, "value (record)": True}
+    ]
     hopeless = model(lambda: require(False)).run(engine=importance(2))
     assert list(hopeless.to_pandas().columns) == ["value", "weight", "log_weight"]
 

@@ -209,6 +209,20 @@ def test_a_bound_is_a_number(bound):
         limit(tokens=bound)
 
 
+def test_threads_change_nothing():
+    """Runs in several threads are those of one; what Python's cycle collector is told meanwhile is taken back."""
+    import gc
+    from concurrent.futures import ThreadPoolExecutor
+
+    def job(i: int):
+        return fingerprint(smc(8)(coin).map([0.1 * (k % 10) for k in range(30)], seed=i)[i])
+
+    usual = gc.get_threshold()
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(job, range(8))) == [job(i) for i in range(8)]
+    assert gc.get_threshold() == usual
+
+
 # -- which engine ------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,334 @@
+"""What the primitives mean: how an execution answers its program's effects, and where it parks.
+
+Python functions call the primitives of `ppl.effects`, which are the methods of an `Interpreter`; the machine of a
+.scale program calls the methods itself and restarts from its own immutable state instead of replaying.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ppl.boundary import check_weight, isolate
+from ppl.continuation import Continuation, diverged
+from ppl.current import require_execution
+from ppl.distribution import Distribution, as_distribution
+from ppl.errors import CapabilityError, PPLError, SupportError, UsageError, WeightError
+from ppl.requests import Plan, Request
+from ppl.streams import Key, derive
+from ppl.trace import NO_COUNTERS, Counters, Node, address, backwards, next_use
+
+if TYPE_CHECKING:
+    from ppl.execution import Execution
+    from ppl.run import Run
+
+NEG_INF = -math.inf
+
+
+class Stop(enum.Enum):
+    """How far `Run.advance` lets an execution go."""
+
+    END = "end"  # to its end
+    BARRIER = "barrier"  # to the next point at which weights may be compared
+    CHOICE = "choice"  # also to any choice among finitely many values, which an engine may enumerate
+    ANY = "any"  # to the next choice of any kind
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The choice an execution is parked at."""
+
+    name: str
+    index: int
+    dist: Distribution
+    proposal: Distribution | None
+
+
+@dataclass(frozen=True, slots=True)
+class Forced:
+    """A value given to a choice instead of drawing it.
+
+    With `log_q` the weight gains log p - log_q (0.0 for an enumerated branch or a constraint). Without, the value
+    counts as drawn by the site's own proposal, as when a chain keeps it.
+    """
+
+    value: Any
+    log_q: float | None = 0.0
+    log_prob: float | None = None
+
+
+Policy = Callable[["Execution", str, int, Distribution, Distribution | None], Forced | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a step of `unfold` returns to end the loop."""
+
+    value: Any = None
+
+
+class Interpreter(Continuation):
+    """A continuation that knows what its effects mean.
+
+    key       its lineage: what it draws is a function of the key, the site's name and number
+    rng       a stream to draw from instead, where an operation on traces was handed one
+    policy    who may give a choice its value, or None
+    stop, until  how far it may go
+    barriers  how many it has passed; `pending`: a weight was met since the last
+    choice    the choice it is parked at, or None; `forced`: the value it takes there, if an engine branched
+    """
+
+    __slots__ = (
+        "key", "rng", "policy", "stop", "until", "counters", "barriers", "choice", "forced", "_block_heuristic", "_passing",
+    )  # fmt: skip
+
+    def __init__(self, run: Run, key: Key, policy: Policy | None = None) -> None:
+        super().__init__(run)
+        self.key = key
+        self.rng: Any = None
+        self.policy = policy
+        self.stop = Stop.END
+        self.until: int | None = None
+        self.counters: Counters = NO_COUNTERS
+        self.barriers = 0
+        self.choice: Choice | None = None
+        self.forced: Forced | None = None
+        self._block_heuristic: float | None = None
+        self._passing = False
+
+    def sample(self, name: str, dist: Any, proposal: Any = None) -> Any:
+        if self._replay is not None:
+            return isolate(self._replayed("sample", name).value)
+        dist = _read("sample", name, dist)
+        proposal = None if proposal is None else _read("sample", name, proposal)
+        name, index = next_use(name, self.counters)
+        me = self if self._passing else self._approach(Choice(name, index, dist, proposal))
+        me._passing = False
+        me.choice = None
+        return me._choose(name, index, dist, proposal)
+
+    def _approach(self, choice: Choice) -> Interpreter:
+        """Mark the barrier before a choice and park there if an engine wants to look.
+
+        Returns who goes on: a child may have adopted the greenlet meanwhile.
+        """
+        barrier = self.pending
+        if barrier:
+            self._mark_barrier()
+        if not self._stops(barrier, choice.dist):
+            return self
+        self.choice = choice
+        self._passing = True
+        self._park()
+        return require_execution("sample")
+
+    def _choose(self, name: str, index: int, dist: Distribution, proposal: Distribution | None) -> Any:
+        forced, self.forced = self.forced, None
+        if forced is not None or proposal is not None or dist.weighted:
+            self.pending = True  # an enumerated branch weighs; a policy's value does not change where barriers lie
+        if forced is None and self.policy is not None:
+            forced = self.policy(self, name, index, dist, proposal)  # type: ignore[arg-type]
+        if forced is None:
+            value, log_p, log_q = self._draw(name, index, dist, proposal)
+        else:
+            value, log_p, log_q = self._take(forced, name, dist, proposal)
+        gain = 0.0
+        if log_q is not None:
+            if log_p is None:
+                log_p = self._assess(dist, value, name)
+            gain = NEG_INF if log_p == NEG_INF else log_p - log_q
+        counters = self.counters = self.counters.set(name, index + 1)
+        self.leaf = Node(self.leaf, "sample", name, index, value, gain, counters, dist, log_p, log_q, proposal)
+        if gain == NEG_INF or log_p == NEG_INF:
+            self.die(f"sample {address(name, index)!r}: the value {value!r} has probability zero under {dist!r}")
+        if gain != gain or gain == math.inf:
+            raise WeightError(
+                f"sample({address(name, index)!r}): log p - log q is {gain} (log p = {log_p}, log q = {log_q})."
+            )
+        return isolate(value)
+
+    def _take(
+        self, forced: Forced, name: str, dist: Distribution, proposal: Distribution | None
+    ) -> tuple[Any, float, float | None]:
+        """(value, log p, log q) of a choice that is given its value."""
+        log_p = self._assess(dist, forced.value, name) if forced.log_prob is None else forced.log_prob
+        if forced.log_q is None and proposal is not None:
+            return forced.value, log_p, self._assess(proposal, forced.value, name)
+        return forced.value, log_p, forced.log_q
+
+    def _draw(
+        self, name: str, index: int, dist: Distribution, proposal: Distribution | None
+    ) -> tuple[Any, float | None, float | None]:
+        """(value, log p or None, log q or None); log q is given where the weight changes."""
+        source = dist if proposal is None else proposal
+        rng = self.rng if self.rng is not None else self.run.streams.at(self.key, name, index)
+        if not source.deferred:
+            value = source.sample(rng)
+            return value, None, None if proposal is None else source.log_prob(value)
+        drawn = self.wait(source.draw(rng))  # type: ignore[attr-defined]
+        if proposal is not None:
+            return drawn.value, None, drawn.log_q
+        return drawn.value, drawn.log_prob, drawn.log_q if dist.weighted else None
+
+    def _assess(self, dist: Distribution, value: Any, name: str) -> float:
+        try:
+            if dist.deferred:
+                return float(self.wait(dist.assess(value)))  # type: ignore[attr-defined]
+            return float(dist.log_prob(value))
+        except NotImplementedError as error:
+            raise CapabilityError(f"site {name!r}: {dist!r} cannot score a given value ({error!r})") from error
+
+    def _stops(self, barrier: bool, dist: Distribution) -> bool:
+        stop = self.stop
+        if stop is Stop.BARRIER:
+            return barrier and (self.until is None or self.barriers >= self.until)
+        if stop is Stop.END:
+            return False
+        return stop is Stop.ANY or barrier or dist.finite
+
+    def _mark_barrier(self) -> None:
+        self.heuristic, self._block_heuristic = self._block_heuristic, None
+        self.pending = False
+        self.barriers += 1
+        self.leaf = Node(self.leaf, "barrier", "", self.barriers, self.heuristic, counters=self.counters)
+
+    def observe(self, name: str, dist: Any, value: Any) -> None:
+        if self._replay is not None:
+            self._replayed("observe", name)
+            return
+        dist = _read("observe", name, dist)
+        try:
+            log_weight = dist.log_prob(value) if not dist.deferred else self._assess(dist, value, name)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, PPLError):
+                raise
+            raise SupportError(f"observe({name!r}): {value!r} cannot be a value of {dist!r} ({error}).") from error
+        log_weight = check_weight("observe", name, log_weight)
+        if log_weight == NEG_INF and dist.outside(value):
+            ruled_out = ", or list it with probability 0 if it is possible but ruled out" if dist.finite else ""
+            raise SupportError(
+                f"observe({name!r}): {value!r} is outside the support of {dist!r}. Observe one of its values{ruled_out}."
+            )
+        self._weigh("observe", name, log_weight, value, dist)
+
+    def score(self, log_weight: Any, name: str) -> None:
+        if self._replay is not None:
+            self._same_weight(self._replayed("score", name), log_weight)
+            return
+        self._weigh("score", name, check_weight("score", name, log_weight), None, None)
+
+    def _weigh(self, kind: str, name: str, log_weight: float, value: Any, dist: Any) -> None:
+        log_prob = None if dist is None else log_weight
+        self.pending = True
+        leaf = self.leaf = Node(self.leaf, kind, name, 0, value, log_weight, self.counters, dist, log_prob)
+        if log_weight == NEG_INF:
+            before = sum(n.kind == kind and n.name == name for n in backwards(leaf.parent))
+            self.die(f"{kind} {address(name, before)!r}: log weight -inf")
+        if leaf.log_total == math.inf:
+            raise WeightError(f"{kind}({name!r}): the log weights of this run add up to +inf. Weights must be finite.")
+
+    def _same_weight(self, recorded: Node, log_weight: Any) -> None:
+        """On replay a score is what it was, up to rounding."""
+        if log_weight != recorded.log_weight:
+            came, was = check_weight("score", recorded.name, log_weight), recorded.log_weight
+            if not abs(came - was) <= 1e-6 * (1.0 + abs(was)):
+                raise diverged(f"score {recorded.name!r} of {was!r}", f"one of {came!r}")
+
+    def require(self, condition: Any, reason: str) -> None:
+        if self._replay is not None:
+            self._replayed("score", "require")
+            if not condition:
+                raise diverged("a requirement that holds", f"require({condition!r})")
+            return
+        self.pending = True
+        self.leaf = Node(self.leaf, "score", "require", 0, None, 0.0 if condition else NEG_INF, self.counters)
+        if not condition:
+            self.die(f"require: {reason}" if reason else "require failed")
+
+    def estimate(self, log_value: Any, name: str) -> None:
+        """The `heuristic` primitive."""
+        if self._replay is not None:
+            self._replayed("heuristic", name)
+            return
+        before = self.leaf
+        self.pending = True
+        value: float | None = None
+        if not callable(log_value) or self.run.uses_heuristic:
+            found = log_value() if callable(log_value) else log_value
+            value = check_weight("heuristic", name, found)
+            if value == NEG_INF:
+                raise WeightError(
+                    f"heuristic({name!r}): the estimate is -inf, which would cut off traces that may have weight."
+                    " Use require(...) to rule them out, or reward.log(floor=1e-6) for a finite estimate."
+                )
+            self._block_heuristic = value
+        self.leaf = Node(self.leaf, "heuristic", name, value=value, counters=self.counters, skip=before)
+
+    def checkpoint(self) -> None:
+        if self._replay is not None:
+            self._replayed("checkpoint", "")
+            return
+        self.leaf = Node(self.leaf, "checkpoint", "", counters=self.counters)
+        self._mark_barrier()
+        if self.stop is not Stop.END and (self.until is None or self.barriers >= self.until):
+            self._park()
+
+    def keep(self, name: str, value: Any) -> None:
+        """The `record` primitive."""
+        if self._replay is not None:
+            self._replayed("record", name)
+            return
+        name, index = next_use(name, self.counters, "record")
+        self.counters = self.counters.set(("record", name), index + 1)
+        self.leaf = Node(self.leaf, "record", name, index, isolate(value), counters=self.counters)
+
+    def ask(self, plan: Plan[Any]) -> Any:
+        """A deterministic question to a backend, or a call outside: recorded, never asked again on replay."""
+        if self._replay is not None:
+            return isolate(self._replayed("ask", plan.label).value)
+        value = self.wait(plan)
+        self.leaf = Node(self.leaf, "ask", plan.label, value=value, counters=self.counters)
+        return isolate(value)
+
+    def query(self, label: str, start: Callable[[Run, Key], list[Request]]) -> list[Any]:
+        """Nested inference queries: runs of their own on the same scheduler, together recorded like one answer."""
+        if self._replay is not None:
+            return list(self._replayed("ask", label).value)
+        requests = start(self.run, derive(self.key, label, self.leaf.depth))
+        return list(self.ask(Plan(label, requests, tuple)))
+
+    def unfold(self, step: Callable[[Any], Any], state: Any) -> Any:
+        if self._replay is not None:
+            enter = self._replayed("unfold", "")
+            if self._replay is not None:
+                latest = self._replay[self._cursor]
+                if latest.skip is enter and latest.kind == "return":
+                    return isolate(self._replayed("return", "").value)
+                if latest.skip is enter and latest.kind == "step":
+                    state = self._replayed("step", "").value
+        else:
+            enter = self.leaf = Node(self.leaf, "unfold", "", counters=self.counters)
+        if not callable(step):
+            raise UsageError(f"unfold: expected a function of the state, as in unfold(step, state); found {step!r}.")
+        while True:
+            result = step(isolate(state))
+            me = require_execution("unfold")
+            kind, state = ("return", result.value) if isinstance(result, Done) else ("step", result)
+            state = isolate(state)
+            me.leaf = Node(me.leaf, kind, "", value=state, counters=me.counters, skip=enter)
+            if kind == "return":
+                return isolate(state)
+
+
+def _read(primitive: str, name: Any, dist: Any) -> Distribution:
+    """The distribution of a site, or an error that names it."""
+    if not isinstance(name, str):
+        form = "sample('step', dist)" if primitive == "sample" else "observe('y', dist, value)"
+        raise UsageError(f"{primitive}: expected a name first, as in {form}; found {name!r}.")
+    try:
+        return as_distribution(dist)
+    except UsageError as error:
+        raise UsageError(f"{primitive}({name!r}, ...): {error}") from None
