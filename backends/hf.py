@@ -189,10 +189,11 @@ class HFModel(Tokenized):
             self._charge_forward(readers, chunk)
             states = self.net.base_model(**self._inputs(ids, mask), use_cache=False).last_hidden_state
             for i, path in enumerate(chunk):
-                own = states[i, -len(path) :].float().cpu().numpy()
+                own = states[i, -len(path) :].float()
                 for row in readers[path]:
                     self._charge_context(row)
-                    row.complete(own[list(row.positions)])
+                    read = own[list(row.positions)]
+                    row.complete((read if row.readout is None else row.readout(read)).cpu().numpy())
 
     # -- the model --------------------------------------------------------------------------------------------------
 

@@ -216,11 +216,17 @@ class LanguageModel(Backend):
             )
         return left
 
+    def hold(self, context: Context) -> Any:
+        """What keeps all that the model stores of this context, for as long as it exists itself; None if it stores none."""
+        return None
+
     def reads(self, row: Request) -> int:
-        return 0 if row.column == "model_calls" else len(row.context.tokens)  # type: ignore[attr-defined]
+        return 0 if row.column in ("model_calls", None) else len(row.context.tokens)  # type: ignore[attr-defined]
 
     def _charge_context(self, row: Any) -> None:
-        """A row's context was handed to the model: by a program, or by a reward."""
+        """A row's context was handed to the model: by a program, or by a reward. A row of no column is part of another's."""
+        if row.column is None:
+            return
         column = "prompt_tokens" if row.column == "model_calls" else "reward_tokens"
         row.cost.charge(**{column: len(row.context.tokens)})
 

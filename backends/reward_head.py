@@ -9,7 +9,7 @@ The folder has `head.safetensors` and `head.json`:
     activation  "relu", "tanh" or "gelu"
 
 The state is the last layer's output after the final norm. A head on the weights that also write the text costs one
-matrix product per step where the backend shares what it has computed.
+matrix product for all pending rewards where the backend shares what it has computed.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from backends.language_model import LanguageModel
+from backends.hf import HFModel
 from backends.loading import load
-from backends.rewards import RewardModel, in_context
+from backends.readouts import sigmoid
+from backends.rewards import Asked, RewardModel, check_window, in_context
 from backends.text import Context
 from ppl.errors import BackendError
-from ppl.requests import HiddenStates, Request
+from ppl.requests import HiddenStates
 from ppl.reward import Reward
 
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -60,8 +61,16 @@ class HeadReward(RewardModel):
         self.activation = ACTIVATIONS[_one_of(folder, description, "activation", ACTIVATIONS)]
         _one_of(folder, description, "readout", READOUTS)
         base = str(description.get("base"))
-        self.model: LanguageModel = load(f"hf:{folder / base}" if (folder / base).is_dir() else base)
+        self.model: HFModel = load(f"hf:{folder / base}" if (folder / base).is_dir() else base)
         self.model.need("hidden_states")
+        hidden = self.model.net.config.get_text_config().hidden_size
+        if self.layers[0][0].shape[1] != hidden:
+            raise BackendError(
+                f"{folder}: the first layer reads {self.layers[0][0].shape[1]} numbers, and the hidden states of"
+                f" {self.model.name} have {hidden}. Is {base!r} the model that the head was trained on?"
+            )
+        device = self.model.net.device
+        self.layers = [(weight.to(device), bias.to(device)) for weight, bias in self.layers]
         step = self.model.encode(str(description.get("step_token")))
         if len(step) != 1:
             raise BackendError(
@@ -70,8 +79,9 @@ class HeadReward(RewardModel):
             )
         self.step_token = step[0]
 
-    def judge(self, question: str | None, answer: str | Context) -> tuple[list[Request], Callable[[list[Any]], Reward]]:
+    def judge(self, question: str | None, answer: str | Context) -> Asked[Reward]:
         context = in_context(self.model, question, answer)
+        check_window(self.model, context)
         tokens = context.tokens
         place = next((i for i in reversed(range(len(tokens))) if tokens[i] == self.step_token), None)
         if place is None:
@@ -79,14 +89,25 @@ class HeadReward(RewardModel):
                 f"reward {self.name}: the text has no step token {self.model.decode([self.step_token])!r}, so there is"
                 f" nowhere to read: {context.text[-60:]!r}."
             )
-        key = ("step state", context.key, place)
-        return [StepState(backend=self.model, key=key, context=context, positions=(place,))], self._read
+        key = ("step state", context.key, place, self)
+        row = StepState(backend=self.model, key=key, context=context, positions=(place,), readout=self.readout)
 
-    def _read(self, results: list[Any]) -> Reward:
-        state = torch.from_numpy(results[0][0])
+        def finish(results: list[Any]) -> Reward:
+            logit = float(results[0][0, 0])
+            return Reward(sigmoid(logit), logit, self.model.hold(context))
+
+        return [row], finish
+
+    def readout(self, states: torch.Tensor) -> torch.Tensor:
+        """The logits (n, 1) of hidden states (n, hidden)."""
         for i, (weight, bias) in enumerate(self.layers):
-            state = torch.nn.functional.linear(self.activation(state) if i else state, weight, bias)
-        return Reward(float(torch.sigmoid(state.double())), raw=float(state))
+            states = torch.nn.functional.linear(self.activation(states) if i else states, weight, bias)
+        return states
+
+
+def head(argument: str) -> HeadReward:
+    """`reward:head:DIR`: a head on the hidden states of a model, described by DIR/head.json."""
+    return HeadReward(Path(argument).expanduser())
 
 
 def _layers(

@@ -95,6 +95,9 @@ class SharedModel(HFModel):
         for cost in {id(row.cost): row.cost for row in rows}.values():
             cost.peak(self.tree.live)
         self.tree.trim()
+        for row in rows:
+            if row.done:
+                row.state = None  # it refers back to its row: nothing would be let go before the collector comes
 
     def forget(self) -> None:
         """Give up what no trace can reach any more, so that the next run computes everything itself."""
@@ -138,6 +141,9 @@ class SharedModel(HFModel):
             row.state = Work(row, [leaf], lease)
         work: Work = row.state
         return work
+
+    def hold(self, context: Context) -> Lease:
+        return Lease(self.tree, self.tree.find(self._path(context)))
 
     def _lease(self, context: Context, leaf: Node) -> Lease:
         """A context keeps its own keys and values: they live as long as a trace can reach it."""
@@ -201,16 +207,26 @@ class SharedModel(HFModel):
 
     def _answer(self, works: Sequence[Work]) -> None:
         by_warp: dict[Any, list[Work]] = {}
+        by_readout: dict[Any, list[Work]] = {}
         for work in works:
             if isinstance(work.row, HiddenStates):
-                states = torch.stack([n.hidden for n in work.wanted])  # type: ignore[misc]
-                work.row.complete(states.float().cpu().numpy())
+                by_readout.setdefault(work.row.readout, []).append(work)
             elif not work.wanted:
                 work.row.complete(0.0)
             else:
                 by_warp.setdefault(work.row.settings.warp, []).append(work)  # type: ignore[attr-defined]
         for group in by_warp.values():
             self._answer_alike(group)
+        for readout, group in by_readout.items():
+            self._read_out(readout, group)
+
+    @staticmethod
+    def _read_out(readout: Any, works: Sequence[Work]) -> None:
+        """Hidden states, or what one readout makes of all of them in one product."""
+        states = torch.stack([n.hidden for w in works for n in w.wanted]).float()  # type: ignore[misc]
+        told = states if readout is None else readout(states)
+        for work, own in zip(works, told.split([len(w.wanted) for w in works]), strict=True):
+            work.row.complete(own.cpu().numpy())
 
     def _answer_alike(self, works: Sequence[Work]) -> None:
         """Rows of equal warp: each node's logits are made once, a bounded number at a time."""

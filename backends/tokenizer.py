@@ -24,12 +24,14 @@ class Tokenizer:
     """A transformers tokenizer with control tokens under lock.
 
     beginning  the tokens that its prompts start with (a begin-of-text token, or none)
+    begin      the begin-of-text token, whether prompts start with it or not; () if there is none
     ends       the ids that end a text; the first one names the end
     """
 
     def __init__(self, tokenizer: Any, ends: Sequence[int], name: str) -> None:
         self.inner, self.name = tokenizer, name
         self.ends = tuple(dict.fromkeys(ends))
+        self.begin = () if tokenizer.bos_token_id is None else (tokenizer.bos_token_id,)
         self.beginning = tuple(i for i in tokenizer("").input_ids if i == tokenizer.bos_token_id)
         added = [str(token) for token in tokenizer.added_tokens_decoder.values() if str(token).strip()]
         self._control = re.compile(f"(?={'|'.join(map(re.escape, added)) or '(?!)'})")  # where one begins

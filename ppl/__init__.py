@@ -12,11 +12,11 @@ from ppl.effects import Done, call, checkpoint, heuristic, observe, record, requ
 from ppl.errors import AllDead, PPLError
 from ppl.program import Program, model
 from ppl.results import Posterior, Result, SearchResult
-from ppl.reward import Reward
+from ppl.reward import Reward, StepRewards
 from ppl.trace import Site, Trace
 
 __all__ = [
-    "AllDead", "Cost", "Done", "PPLError", "Posterior", "Program", "Result", "Reward", "SearchResult", "Site", "Trace",
-    "call", "checkpoint", "dist", "errors", "heuristic", "iid", "limit", "model", "observe", "record", "registry",
+    "AllDead", "Cost", "Done", "PPLError", "Posterior", "Program", "Result", "Reward", "SearchResult", "Site",
+    "StepRewards", "Trace", "call", "checkpoint", "dist", "errors", "heuristic", "iid", "limit", "model", "observe", "record", "registry",
     "require", "sample", "score", "unfold",
 ]  # fmt: skip

@@ -7,9 +7,9 @@ import math
 from typing import Any
 
 from ppl.errors import WeightError
-from ppl.reward import Reward
+from ppl.reward import Reward, StepRewards
 
-_ATOMS = frozenset({str, int, float, bool, bytes, type(None), Reward})
+_ATOMS = frozenset({str, int, float, bool, bytes, type(None), Reward, StepRewards})
 
 
 def isolate(value: Any) -> Any:
@@ -36,6 +36,8 @@ def _tuples(data: Any) -> Any:
 def check_weight(primitive: str, name: str, weight: Any) -> float:
     """A log weight as a float: finite or -inf; anything else is an error that names the site."""
     if type(weight) is not float:
+        if isinstance(weight, StepRewards):
+            raise WeightError(f"{primitive}({name!r}): {weight.not_one('a log weight')}")
         if isinstance(weight, Reward):
             raise WeightError(
                 f"{primitive}({name!r}): a Reward is not a log weight. Write reward.log() to weight by p, reward.logit() to"

@@ -329,10 +329,40 @@ MODELS: dict[str, ModelEntry] = {
         "backends.scripted:from_spec", "scripted:TEXT", frozenset({"draw", "score"}), "replies by rule, for tests"
     ),
     "reward:judge": ModelEntry(
-        "backends.rewards:judge", "reward:judge:MODEL", _REWARD, "P(yes) of a language model asked about the text"
+        "backends.judges:judge", "reward:judge:MODEL", _REWARD, "P(yes) of a language model asked about the text"
+    ),
+    "reward:digits": ModelEntry(
+        "backends.judges:digits",
+        "reward:digits:MODEL",
+        _REWARD,
+        "the mean digit 0-9 of a language model that grades it",
     ),
     "reward:head": ModelEntry(
-        "backends.rewards:head", "reward:head:DIR", _REWARD, "a head on a model's hidden states (safetensors + JSON)"
+        "backends.reward_head:head",
+        "reward:head:DIR",
+        _REWARD,
+        "a head on a model's hidden states (safetensors + JSON)",
     ),
-    "reward:fn": ModelEntry("backends.rewards:function", "reward:fn:FILE.py:NAME", _REWARD, "a Python function"),
+    "reward:fn": ModelEntry(
+        "backends.reward_functions:function", "reward:fn:FILE.py:NAME", _REWARD, "a Python function"
+    ),
+    **{
+        f"reward:{family}": ModelEntry(
+            f"backends.process_rewards:{family.replace('-', '_')}",
+            f"reward:{family}:{form}",
+            _REWARD,
+            f"{name}, by step",
+        )
+        for family, form, name in (
+            ("qwen", "PATH", "Qwen2.5-Math-PRM"),
+            ("shepherd", "PATH", "Math-Shepherd"),
+            ("rlhflow", "PATH", "RLHFlow Llama3.1 PRM"),
+            ("skywork", "PATH", "Skywork-o1-Open-PRM"),
+            ("eurus", "PATH,REFERENCE", "EurusPRM, measured against its reference"),
+            ("versa", "PATH", "VersaPRM and Llama-PRM800K"),
+            ("math-psa", "PATH", "Math-PSA of OpenR"),
+            ("pure", "PATH", "PURE-PRM"),
+            ("trl", "PATH", "a token classifier of TRL's PRMTrainer"),
+        )
+    },
 }

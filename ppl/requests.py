@@ -121,10 +121,15 @@ class NextToken(Request):
 
 @dataclass(eq=False, kw_only=True)
 class HiddenStates(Request):
-    """Final hidden states of `context` at `positions` (token indices). Result: array (len(positions), hidden)."""
+    """Final hidden states of `context` at `positions` (token indices). Result: array (len(positions), hidden).
+
+    With a `readout`, a function of states (n, hidden), the array of what it makes of them; rows that share one are
+    read out together.
+    """
 
     context: Any
     positions: tuple[int, ...]
+    readout: Callable[[Any], Any] | None = None
     column: ClassVar[str | None] = "model_calls"
 
 

@@ -244,6 +244,10 @@ class Scheduler:
         self.rows[row.backend].pop(row, None)
         if row.key is not None and (row.error is not None or not row.small):
             self.answers.pop((id(row.backend), row.key), None)
+        elif row.key is not None and (id(row.backend), row.key) in self.answers:
+            # the answer alone: the row's context and state would keep what its backend stored for it
+            known = Request(backend=row.backend, key=row.key, cost=row.cost, result=row.result)
+            self.answers[id(row.backend), row.key] = known
         for request in (row, *self.followers.pop(row, ())):
             request.result, request.error = row.result, row.error
             self.answered(request)

@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 
 from backends import Scripted, TableLM, load
 from backends.hf import HFModel
-from backends.rewards import FunctionReward, JudgeReward
+from backends.judges import JudgeReward
+from backends.reward_functions import FunctionReward
 from inference import importance
 from ppl import Reward, limit, model, record, sample, score
 from ppl.errors import BackendError, UsageError, WeightError

@@ -57,7 +57,7 @@ def test_textual_examples_with_scripted_models(name: str):
     args, replies, mode = TEXTUAL[name]
     models: dict[str, Any] = {model: Scripted(reply) for model, reply in replies.items()}
     if "prm" in (EXAMPLES / f"{name}.scale").read_text():
-        from backends.rewards import JudgeReward
+        from backends.judges import JudgeReward
 
         models["prm"] = JudgeReward(Scripted({"Yes": 0.8, "No": 0.2}))
     module = grammar.load(EXAMPLES / f"{name}.scale", models=models)

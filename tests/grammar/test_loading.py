@@ -212,7 +212,7 @@ def test_chats_keep_the_tokens_of_drawn_texts():
 
 def test_models_as_arguments():
     text = 'program p(lm: model, prm: reward) -> prob {\n  let x = sample lm("q", max_tokens=2)\n  return prm("q", [x, "more"])\n}'
-    from backends.rewards import FunctionReward
+    from backends.reward_functions import FunctionReward
 
     asked: list[str] = []
     reward = FunctionReward(lambda question, answer: asked.append(answer) or 0.25)
