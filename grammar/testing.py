@@ -48,20 +48,31 @@ def run_tests(
     models: Mapping[str, Any] | None = None,
     externs: Mapping[str, Callable[..., Any]] | None = None,
 ) -> list[Outcome]:
-    """Run every test of a file, in order. Raises `ScaleError` if the file itself is wrong."""
+    """Run every test of a file, in order. Raises `ScaleError` if the file has mistakes.
+
+    models     in the place of declared ones, by name; they win over `reply` rules
+    externs    the functions that the file declares
+    """
+    checked = tested_file(path, externs)
+    return [run_test(checked, case, models, externs) for case in checked.tests]
+
+
+def tested_file(path: str | Path, externs: Mapping[str, Callable[..., Any]] | None = None) -> CheckedModule:
+    """A file with its tests, checked. Raises `ScaleError` if it has mistakes."""
     checked = check_file(path, externs=list(externs or {}))
     checked.raise_errors()
-    return [_run(checked, case, models or {}, externs or {}) for case in checked.tests]
+    return checked
 
 
-def _run(
+def run_test(
     checked: CheckedModule,
     case: TestCase,
-    models: Mapping[str, Any],
-    externs: Mapping[str, Callable[..., Any]],
+    models: Mapping[str, Any] | None = None,
+    externs: Mapping[str, Callable[..., Any]] | None = None,
 ) -> Outcome:
+    """Run one test of a checked file; an error of the run is how it ended."""
     try:
-        message = _failure(checked, case, models, externs)
+        message = _failure(checked, case, models or {}, externs or {})
     except (ScaleError, PPLError) as error:
         message = str(error)
     return Outcome(case.title, not message, message, checked.source.path, case.decl.span.line)
