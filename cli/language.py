@@ -23,9 +23,14 @@ def check_files(files: Sequence[str], strict: bool, as_json: bool) -> None:
         )
     errors = sum(remark.is_error for remark in remarks)
     if not as_json:
-        print(f"{len(files)} files: {errors} errors, {len(remarks) - errors} warnings", file=sys.stderr)
+        counts = (_counted(len(files), "file"), _counted(errors, "error"), _counted(len(remarks) - errors, "warning"))
+        print("{}: {}, {}".format(*counts), file=sys.stderr)
     if errors or (strict and remarks):
         raise SystemExit(1)
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _plain(remark: Diagnostic) -> dict[str, object]:
@@ -70,8 +75,6 @@ def run_file_tests(file: str) -> None:
 
 
 def explain_code(code: str) -> None:
-    import grammar  # noqa: F401  (its rooms add their codes to the table)
-    from grammar import codes_checker  # noqa: F401
     from grammar.codes import CODES, explain
     from ppl.errors import did_you_mean
 

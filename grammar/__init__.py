@@ -10,7 +10,6 @@ What runs programs is imported when it is first asked for: checking a file needs
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from grammar import codes_machine as codes_machine
 from grammar.diagnostics import Diagnostic, ScaleError
 
 if TYPE_CHECKING:

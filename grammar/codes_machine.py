@@ -8,7 +8,7 @@ their reasons.
 
 from __future__ import annotations
 
-from grammar.codes import define
+from grammar.codes_entry import define
 
 
 def _program(*lines: str, result: str = "int") -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import grammar.codes_machine  # noqa: F401  (defines the codes of faults)
 from grammar.diagnostics import ScaleError, Source, diagnostic
 from grammar.syntax import Span
 from ppl.errors import PPLError
