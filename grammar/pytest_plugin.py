@@ -20,7 +20,7 @@ _TEST_BLOCK = re.compile(r'^[ \t]*test[ \t]*"', re.MULTILINE)
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     if file_path.suffix != ".scale" or not _TEST_BLOCK.search(file_path.read_text("utf-8", errors="replace")):
         return None
-    return ScaleFile.from_parent(parent, path=file_path)  # type: ignore[no-any-return]
+    return ScaleFile.from_parent(parent, path=file_path)
 
 
 class ScaleFile(pytest.File):
@@ -33,7 +33,7 @@ class ScaleFile(pytest.File):
         for case in checked.tests:
             yield ScaleTest.from_parent(self, name=case.title, checked=checked, case=case)
 
-    def repr_failure(self, excinfo: Any) -> Any:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
         return str(excinfo.value) if isinstance(excinfo.value, ScaleError) else super().repr_failure(excinfo)
 
 
@@ -51,8 +51,8 @@ class ScaleTest(pytest.Item):
         if not outcome.passed:
             raise Unexpected(outcome.message)
 
-    def repr_failure(self, excinfo: Any) -> Any:
-        return str(excinfo.value) if isinstance(excinfo.value, Unexpected) else super().repr_failure(excinfo)
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        return str(excinfo.value) if isinstance(excinfo.value, Unexpected) else super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.path, self.case.decl.span.line - 1, f"test {self.name!r}"
