@@ -11,16 +11,30 @@ from types import TracebackType
 
 
 class CommandError(Exception):
-    """A mistake on the command line or in what it names."""
+    """A mistake on the command line or in what it names. `plain`: the message begins with its place already."""
+
+    def __init__(self, message: str, plain: bool = False) -> None:
+        super().__init__(message)
+        self.plain = plain
 
 
 @contextmanager
 def failures_as_messages() -> Iterator[None]:
-    """Turn any exception of the block into one message and exit code 1. Set SCALE_TRACEBACK=1 to see all of it."""
+    """Turn any exception of the block into one message and exit code 1. Set SCALE_TRACEBACK=1 to see all of it.
+
+    An abort by Ctrl-C exits with 130, as shells have it; a reader that closed our output is no mistake.
+    """
     try:
         yield
-    except (SystemExit, KeyboardInterrupt):
+        sys.stdout.flush()
+    except SystemExit:
         raise
+    except KeyboardInterrupt:
+        print("aborted", file=sys.stderr)
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
     except Exception as error:
         if os.environ.get("SCALE_TRACEBACK"):
             raise
@@ -34,7 +48,7 @@ def describe(error: Exception) -> str:
     from ppl.errors import PPLError
 
     if isinstance(error, CommandError):
-        return f"error: {error}"
+        return str(error) if error.plain else f"error: {error}"
     if hasattr(error, "line") and hasattr(error, "column"):
         return str(error)  # a mistake in a .scale file begins with its place
     where = _user_line(error.__traceback__, OURS)

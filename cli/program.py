@@ -1,20 +1,17 @@
-"""From what is typed to what runs: the file, its program, its inputs, engine and limits."""
+"""From what is typed to what runs: the file and its program, with its models and externs."""
 
 from __future__ import annotations
 
-import ast
 import importlib.util
-import inspect
-import json
 import sys
-import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cli.doctor import shadows
 from cli.failure import CommandError
-from ppl import Program, limit
-from ppl.errors import PPLError, did_you_mean
+from ppl import Program
+from ppl.errors import did_you_mean
 
 
 def load_program(
@@ -40,6 +37,8 @@ def existing(path_text: str) -> Path:
     path = Path(path_text)
     if not path.is_file():
         folder = path.parent if path.parent.is_dir() else Path()
+        if path.is_dir():
+            raise CommandError(f"{path_text!r} is a folder: name a .py or .scale file in it")
         near = did_you_mean(path.name, [p.name for p in folder.iterdir() if p.suffix in (".py", ".scale")])
         raise CommandError(f"there is no file {path_text!r}.{near}")
     return path
@@ -94,6 +93,9 @@ def _pick(path: Path, programs: dict[str, Program], name: str) -> Program:
 
 
 def _import(path: Path) -> Any:
+    """Run a file of the user's as a module; what stands beside it can be imported, as under `python FILE`."""
+    for hidden in shadows(path.parent):
+        raise CommandError(f"{hidden} hides SCALE's own `{hidden.stem}` from {path.name}. Rename it.")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -102,131 +104,7 @@ def _import(path: Path) -> Any:
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
-        raise CommandError(f"{path}:{error.lineno}: {error.msg}") from None
+        raise CommandError(f"{error.filename}:{error.lineno}: {error.msg}", plain=True) from None
+    except ModuleNotFoundError as error:
+        raise CommandError(f"{path} needs the package {error.name!r}, which is not installed. Type: pip install {(error.name or '').partition('.')[0]}") from error
     return module
-
-
-def read_inputs(program: Program, given: Sequence[str]) -> tuple[list[dict[str, Any]], bool]:
-    """The arguments of each problem, and whether they came from a file (one result per line then)."""
-    files = [item[1:] for item in given if item.startswith("@")]
-    named = dict(_split(item) for item in given if not item.startswith("@"))
-    if len(files) > 1:
-        raise CommandError(f"one --input @FILE at most, found {len(files)}")
-    if not files:
-        return [_typed(program, named)], False
-    problems = []
-    for number, line in enumerate(_lines(files[0]), 1):
-        where = f"{files[0]}:{number}"
-        try:
-            fields = json.loads(line)
-        except ValueError as error:
-            raise CommandError(f"{where}: not JSON: {error}") from None
-        if not isinstance(fields, dict):
-            raise CommandError(f"{where}: expected an object such as {_example(program)}, found {line.strip()[:60]}")
-        try:
-            problems.append(_typed(program, {**fields, **named}))
-        except CommandError as error:
-            raise CommandError(f"{where}: {error}") from None
-    return problems, True
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return [line for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
-    except FileNotFoundError:
-        raise CommandError(f"there is no file {path!r} to read inputs from") from None
-    except UnicodeDecodeError as error:
-        raise CommandError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
-
-
-def _split(item: str) -> tuple[str, str]:
-    name, equals, value = item.partition("=")
-    if not equals or not name.isidentifier():
-        raise CommandError(f"--input {item!r}: write name=value, or @FILE.jsonl")
-    return name, value
-
-
-def _typed(program: Program, given: dict[str, Any]) -> dict[str, Any]:
-    """Match names and types against the program's parameters; text stays as it is, the rest is read as a literal."""
-    parameters = inspect.signature(program.fn).parameters
-    hints = _hints(program)
-    for name in given:
-        if name not in parameters:
-            known = ", ".join(parameters) or "none"
-            raise CommandError(
-                f"{program.name} has no input {name!r}.{did_you_mean(name, parameters)} Its inputs: {known}."
-            )
-    for name, parameter in parameters.items():
-        if name not in given and parameter.default is parameter.empty:
-            kind = _kind(hints.get(name))
-            raise CommandError(
-                f"{program.name} needs the input {name!r} ({kind}). Write --input {name}={_sample(hints.get(name))}"
-            )
-    return {name: _read(name, value, hints.get(name)) for name, value in given.items()}
-
-
-def _hints(program: Program) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(program.fn)
-    except Exception:
-        return {}
-
-
-def _read(name: str, value: Any, hint: Any) -> Any:
-    if not isinstance(value, str) or hint is str:
-        if hint in (str, int, bool) and not isinstance(value, hint):
-            raise CommandError(f"input {name!r} expects {_kind(hint)}, found {value!r}")
-        return value
-    if hint is None:
-        return value
-    try:
-        read = ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        raise CommandError(
-            f"input {name!r} expects {_kind(hint)}, found {value!r}. Write --input {name}={_sample(hint)}"
-        ) from None
-    if hint is float and isinstance(read, int):
-        read = float(read)
-    if isinstance(hint, type) and not isinstance(read, hint):
-        raise CommandError(
-            f"input {name!r} expects {_kind(hint)}, found {value!r}. Write --input {name}={_sample(hint)}"
-        )
-    return read
-
-
-_SAMPLES = {str: "text", int: "3", float: "0.5", bool: "True", list: "[1,2]", dict: "{'a':1}"}
-
-
-def _kind(hint: Any) -> str:
-    return {str: "text", int: "a whole number", float: "a number", bool: "True or False"}.get(
-        hint, str(hint or "any value")
-    )
-
-
-def _sample(hint: Any) -> str:
-    return _SAMPLES.get(typing.get_origin(hint) or hint, "value")
-
-
-def _example(program: Program) -> str:
-    hints = _hints(program)
-    return json.dumps({name: _sample(hints.get(name)) for name in inspect.signature(program.fn).parameters})
-
-
-def read_limit(given: Sequence[str]) -> limit | None:
-    """tokens=4000 and the like as one limit."""
-    names = list(limit.__dataclass_fields__)
-    bounds: dict[str, Any] = {}
-    for item in given:
-        name, _, value = item.partition("=")
-        if name not in names:
-            raise CommandError(
-                f"--limit {item!r}: there is no bound {name!r}.{did_you_mean(name, names)} Bounds: {', '.join(names)}."
-            )
-        try:
-            bounds[name] = float(value) if name == "seconds" else int(value)
-        except ValueError:
-            raise CommandError(f"--limit {item!r}: expected a number, as in {name}=1000") from None
-    try:
-        return limit(**bounds) if bounds else None
-    except PPLError as error:
-        raise CommandError(str(error)) from None

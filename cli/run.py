@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,16 @@ from typing import Any
 
 from rich.console import Console
 
-from cli.failure import CommandError
+from cli.failure import CommandError, describe
+from cli.inputs import Problem, read_inputs, read_limit, read_seed
 from cli.live import Display
-from cli.program import load_program, read_inputs, read_limit
+from cli.program import load_program
 from ppl import Program, Result
+from ppl.display import engine_line, one_line, remarks
 from ppl.errors import OptionError
 from ppl.events import recording, watching
 from ppl.registry import build_engine
+from ppl.scheduler import Stopped
 from ppl.storage import encode
 
 
@@ -30,30 +34,58 @@ class Request:
     file: str
     inputs: tuple[str, ...] = ()
     engine: str | None = None
-    seed: int | None = None
+    seed: str | None = None
     limits: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     externs: tuple[str, ...] = ()
     untrusted: bool = False
+    keep_going: bool = False
+    dry_run: bool = False
     out: Path | None = None
     as_json: bool = False
     live: bool = False
 
 
 def execute(request: Request) -> None:
-    """Check everything that can be checked, run, print."""
-    engine = _engine(request.engine)
-    bound = read_limit(request.limits)
-    program = load_program(request.file, request.models, request.externs, request.untrusted)
-    problems, from_file = read_inputs(program, request.inputs)
-    results = _run(program, problems, request, bound, engine)
-    for result in results:
-        if engine is not None and isinstance(result, Result):
+    """Check everything that can be checked, run, print. Exit code 1 if a problem failed."""
+    options = {
+        "engine": _engine(request.engine),
+        "limit": read_limit(request.limits),
+        "seed": read_seed(request.seed),
+    }
+    _writable(request.out)
+    with ExitStack() as stack:
+        if request.dry_run:
+            from backends.loading import standing_in
+            from cli.rehearsal import stand_in
+
+            stack.enter_context(standing_in(stand_in))
+        program = load_program(request.file, request.models, request.externs, request.untrusted)
+        problems, from_file = read_inputs(program, request.inputs, request.keep_going)
+        _run(program, problems, from_file, request, options)
+    _report(problems, from_file, request)
+
+
+def _report(problems: Sequence[Problem], from_file: bool, request: Request) -> None:
+    done = [p.result for p in problems if p.error is None]
+    for result in done:
+        if request.engine is not None and isinstance(result, Result):
             result.engine_source = "--engine"
     if request.out is not None:
-        _save(results, request.out)
+        _save(problems, request)
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # they stand in the result itself
-        _show(results, request.as_json, from_file, problems)
+        if request.dry_run:
+            _show_estimate(done, request.as_json)
+        elif request.as_json:
+            _print_json(problems, from_file)
+        else:
+            _show(problems, from_file)
+    failed = [p for p in problems if p.error is not None]
+    for problem in failed:
+        print(f"{problem.where}: {describe(problem.error)}", file=sys.stderr)  # type: ignore[arg-type]
+    if failed:
+        print(f"{len(failed)} of {len(problems)} problems failed", file=sys.stderr)
+        raise SystemExit(1)
 
 
 def _engine(text: str | None) -> Any:
@@ -63,17 +95,32 @@ def _engine(text: str | None) -> Any:
         raise CommandError(f"--engine: {error}") from None
 
 
-def _run(program: Program, problems: list[dict[str, Any]], request: Request, bound: Any, engine: Any) -> list[Any]:
+def _run(
+    program: Program, problems: Sequence[Problem], from_file: bool, request: Request, options: dict[str, Any]
+) -> None:
+    """Give every problem its result or its error."""
+    ready = [p for p in problems if p.error is None]
     with ExitStack() as stack:
-        if request.out is not None:
-            stack.enter_context(recording(request.out / "events.jsonl"))
-        display = stack.enter_context(Display(len(problems), live=request.live and not request.as_json))
+        record = stack.enter_context(recording(None if request.out is None else request.out / "events.jsonl"))
+        engine = options["engine"] or program.engine
+        title = f"{program.name} · {engine_line(repr(engine)) if engine is not None else 'one forward run'}"
+        display = stack.enter_context(Display(len(ready), record, request.live and not request.as_json, title))
         stack.enter_context(_interruptible(display))
         stack.enter_context(watching(display.step))
-        options = {"seed": request.seed, "limit": bound, "engine": engine}
-        if len(problems) == 1:
-            return [program.run(**problems[0], **options)]
-        return program.run_many(problems, **options)
+        try:
+            if from_file:
+                given = [p.arguments for p in ready]
+                results = program.run_many(given, keep_going=request.keep_going, **options)
+            else:
+                results = [program.run(**p.arguments, **options) for p in ready]
+        except Stopped:
+            raise CommandError("stopped before its one forward run was over; there is nothing to show") from None
+        except Exception as error:
+            if from_file and hasattr(error, "problem"):
+                raise CommandError(f"{ready[error.problem].where}: {describe(error)}", plain=True) from error
+            raise
+    for problem, result in zip(ready, results, strict=True):
+        problem.take(result)
 
 
 @contextmanager
@@ -84,6 +131,7 @@ def _interruptible(display: Display) -> Iterator[None]:
         if display.interrupted:
             raise KeyboardInterrupt
         display.interrupted = True
+        print("stopping after this step; Ctrl-C again aborts", file=sys.stderr)
 
     before = signal.signal(signal.SIGINT, interrupt)
     try:
@@ -92,30 +140,70 @@ def _interruptible(display: Display) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _save(results: list[Any], out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    for i, result in enumerate(results):
-        if isinstance(result, Result):
-            result.save(out / (f"result-{i}.json" if len(results) > 1 else "result.json"))
+# -- what is left behind -----------------------------------------------------------------------------------------------
 
 
-def _show(results: list[Any], as_json: bool, from_file: bool, problems: list[dict[str, Any]]) -> None:
-    if as_json:
-        data = [plain(r) for r in results]
-        if from_file:
-            for line in data:
-                print(json.dumps(line, ensure_ascii=False))
-        else:
-            print(json.dumps(data[0], ensure_ascii=False, indent=1))
+def _writable(out: Path | None) -> None:
+    """Make the run folder before anything is paid."""
+    if out is None:
         return
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"--out {str(out)!r}: cannot make this folder: {error.strerror}") from None
+
+
+def _save(problems: Sequence[Problem], request: Request) -> None:
+    """The run folder: result.json (result-0.json, ... of several), and run.json with what was asked."""
+    out = request.out
+    assert out is not None
+    for old in out.glob("result*.json"):
+        old.unlink()
+    asked = []
+    for i, problem in enumerate(problems):
+        name = f"result-{i}.json" if len(problems) > 1 else "result.json"
+        if isinstance(problem.result, Result):
+            problem.result.save(out / name)
+        asked.append({
+            "input": {k: encode(v) for k, v in problem.arguments.items()},
+            "result": name if isinstance(problem.result, Result) else None,
+            "error": None if problem.error is None else describe(problem.error),
+        })  # fmt: skip
+    data = {"file": request.file, "engine": request.engine, "seed": request.seed, "problems": asked}
+    (out / "run.json").write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def _show(problems: Sequence[Problem], from_file: bool) -> None:
     console = Console()
-    for problem, result in zip(problems, results, strict=True):
+    for problem in problems:
+        if problem.error is not None:
+            continue
         if from_file:
-            console.print(", ".join(f"{k}={v}" for k, v in problem.items()), style="bold", markup=False)
-        console.print(result, markup=not isinstance(result, str))
+            line = ", ".join(f"{k}={one_line(v)}" for k, v in problem.arguments.items())
+            console.print(line, style="bold", markup=False, highlight=False)
+        console.print(problem.result, markup=not isinstance(problem.result, str))
 
 
-def plain(result: Any) -> Any:
+def _show_estimate(results: Sequence[Any], as_json: bool) -> None:
+    from cli.rehearsal import estimate, show_estimate
+
+    if as_json:
+        print(json.dumps(estimate(results), indent=1))
+    else:
+        show_estimate(results)
+
+
+def _print_json(problems: Sequence[Problem], from_file: bool) -> None:
+    if not from_file:
+        print(json.dumps(plain(problems[0].result), ensure_ascii=False, indent=1))
+        return
+    for problem in problems:
+        about: dict[str, Any] = {"line": problem.line, "input": {k: encode(v) for k, v in problem.arguments.items()}}
+        said = plain(problem.result) if problem.error is None else {"error": describe(problem.error)}
+        print(json.dumps({**about, **said}, ensure_ascii=False))
+
+
+def plain(result: Any) -> dict[str, Any]:
     """A result as JSON data under its own names."""
     if not isinstance(result, Result):
         return {"value": encode(result)}
@@ -129,9 +217,10 @@ def plain(result: Any) -> Any:
         "log_weights": [float(w) for w in result.log_weights],
         "stopped": result.stopped,
         "reasons": dict(result.reasons),
-        "warnings": result.warnings,
+        "warnings": remarks(result),
         "cost": result.cost.as_dict(),
     }
     if hasattr(result, "log_evidence"):
         data["log_evidence"] = encode(result.log_evidence)
+        data["log_evidence_error"] = encode(result.log_evidence_error)
     return data

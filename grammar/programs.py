@@ -81,8 +81,10 @@ class ScaleProgram(Program):
     def _launch(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return super()._launch(args, self._limit(kwargs))
 
-    def _many(self, problems: Any, window: int | None, options: dict[str, Any]) -> list[Any]:
-        return super()._many(problems, window, self._limit(options))
+    def _many(
+        self, problems: Any, window: int | None, options: dict[str, Any], keep_going: bool = False
+    ) -> list[Any]:
+        return super()._many(problems, window, self._limit(options), keep_going)
 
     def _limit(self, options: dict[str, Any]) -> dict[str, Any]:
         """The options of a call with the file's limits where it sets none."""

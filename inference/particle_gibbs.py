@@ -94,7 +94,7 @@ class particle_gibbs(Engine):  # noqa: N801
             if not any(p.running for p in particles):
                 break
             ranks = [p.rank for p in particles]
-            if resampling_due(ranks, self.ess_threshold):
+            if resampling_due(run, ranks, self.ess_threshold):
                 counts = multinomial(normalise(ranks), n - len(fixed), rng)
                 parents = fixed + [i for i, children in enumerate(counts) for _ in range(children)]
                 log_mean = log_sum_exp(ranks) - math.log(n)

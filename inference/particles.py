@@ -11,9 +11,10 @@ from ppl.population import effective_sample_size, normalise
 from ppl.run import Run
 
 
-def resampling_due(ranks: Sequence[float], threshold: float) -> bool:
+def resampling_due(run: Run, ranks: Sequence[float], threshold: float) -> bool:
     """Whether the effective sample size has fallen to `threshold` times N; at 1 always (Liu & Chen 1995)."""
-    return threshold >= 1.0 or effective_sample_size(ranks) <= threshold * len(ranks)
+    run.ess.append(effective_sample_size(ranks))
+    return threshold >= 1.0 or run.ess[-1] <= threshold * len(ranks)
 
 
 def offspring(
@@ -31,6 +32,8 @@ def offspring(
         child.set_rank(log_weight)
         children.append(child)
     run.resampled(particles, parents)
+    if run.generations is not None:
+        run.generations = run.generations + 1 if len(set(log_weights)) == 1 else None
     run.free(p for i, p in enumerate(particles) if i not in seen)
     return children
 

@@ -81,7 +81,7 @@ class smc(Engine):  # noqa: N801
                 run.advance_all(particles, until=step)
                 if not any(p.running for p in particles):
                     break
-                if resampling_due([p.rank for p in particles], self.ess_threshold):
+                if resampling_due(run, [p.rank for p in particles], self.ess_threshold):
                     particles = self._resample(run, particles, step)
                 if self.rejuvenate is not None:
                     particles = self._rejuvenate(run, particles, step)

@@ -23,6 +23,7 @@ out; a number that JSON cannot write is one of the strings "-inf", "inf", "nan".
     node         number of the node within its run, from 0; also the order in which nodes were reached
     parent       its parent's number; left out at a root. Of chains every state that shares no barrier is a root
     text         what was chosen since the parent: texts run together, other values as site=value
+    tokens       the model's tokens of those texts, as it numbers them; left out where no model wrote any
     log_prob     log p of those choices; left out where a distribution gives none
     log_weight   the engine's log weight there, without heuristic: when reached; after a resampling that of each copy;
                  in the result that of all copies together
@@ -72,6 +73,7 @@ class Event:
     node: int | None = None
     parent: int | None = None
     text: str | None = None
+    tokens: tuple[int | str, ...] | None = None
     log_prob: float | None = None
     log_weight: float | None = None
     heuristic: float | None = None
@@ -109,8 +111,8 @@ class Record:
         chosen = [n for n in reversed(span) if n.kind == "sample"]
         self._emit(
             Event(
-                _REACHED[status], known.run, known.number(at), parent, _text(chosen), _log_prob(chosen), at.log_weight,
-                None if isinstance(at, Trace) else at.heuristic, str(at.value) if status == "finished" else None,
+                _REACHED[status], known.run, known.number(at), parent, _text(chosen), _tokens(chosen), _log_prob(chosen),
+                at.log_weight, None if isinstance(at, Trace) else at.heuristic, str(at.value) if status == "finished" else None,
                 reason=at.reason,
             ),
             known,
@@ -210,6 +212,10 @@ def _text(chosen: Sequence[Node]) -> str:
     return " ".join(f"{n.address}={n.value}" for n in chosen)
 
 
+def _tokens(chosen: Sequence[Node]) -> tuple[int | str, ...] | None:
+    return tuple(token for n in chosen for token in getattr(n.value, "tokens", ())) or None
+
+
 def _log_prob(chosen: Sequence[Node]) -> float | None:
     """The sum of log p; None where a distribution gives none, or a model would have to be asked for it."""
     if not all(n.known for n in chosen):
@@ -263,10 +269,14 @@ class SearchNode:
 
 @dataclass(eq=False, slots=True)
 class SearchTree:
-    """What one run's search did: `start` names its program, engine and seed; nodes stand in the order they were reached."""
+    """What one run's search did: `start` names its program, engine and seed; nodes stand in the order they were reached.
+
+    events   all that happened after the start, in order
+    """
 
     start: Event
     nodes: dict[int, SearchNode] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
 
     @property
     def roots(self) -> list[SearchNode]:
@@ -274,6 +284,7 @@ class SearchTree:
 
     def add(self, event: Event) -> None:
         assert event.node is not None
+        self.events.append(event)
         if event.node in self.nodes:
             self.nodes[event.node].decisions.append(event)
             return
@@ -314,7 +325,8 @@ def read_trees(path: str | Path) -> list[SearchTree]:
 def _event(fields: dict[str, Any]) -> Event:
     numbers = {name: float(fields[name]) for name in _NUMBERS if name in fields}
     seed = tuple(fields["seed"]) if isinstance(fields.get("seed"), list) else fields.get("seed")
-    return Event(**{**fields, **numbers, "seed": seed})
+    tokens = tuple(fields["tokens"]) if "tokens" in fields else None
+    return Event(**{**fields, **numbers, "seed": seed, "tokens": tokens})
 
 
 # -- who records -------------------------------------------------------------------------------------------------------

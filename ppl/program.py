@@ -128,12 +128,27 @@ class Program:
         """
         return self._many([((x,), {}) for x in xs], window, options)
 
-    def run_many(self, inputs: Iterable[Mapping[str, Any]], *, window: int | None = None, **options: Any) -> list[Any]:
-        """`map` for programs of several parameters: one run per dict of named arguments."""
-        return self._many([((), dict(named)) for named in inputs], window, options)
+    def run_many(
+        self,
+        inputs: Iterable[Mapping[str, Any]],
+        *,
+        window: int | None = None,
+        keep_going: bool = False,
+        **options: Any,
+    ) -> list[Any]:
+        """`map` for programs of several parameters: one run per dict of named arguments.
+
+        With `keep_going` a problem whose program fails has its exception in the place of its result. An exception says
+        in `problem` whose it is.
+        """
+        return self._many([((), dict(named)) for named in inputs], window, options, keep_going)
 
     def _many(
-        self, problems: list[tuple[tuple[Any, ...], dict[str, Any]]], window: int | None, options: dict[str, Any]
+        self,
+        problems: list[tuple[tuple[Any, ...], dict[str, Any]]],
+        window: int | None,
+        options: dict[str, Any],
+        keep_going: bool = False,
     ) -> list[Any]:
         settings = _Settings(self, options)
         if options:
@@ -158,7 +173,10 @@ class Program:
             run = settings.new_run(scheduler, args, kwargs, i)
 
             def done(task: Task) -> None:
-                results[i] = settings.finish(run, task)
+                if isinstance(task.error, Exception):
+                    task.error.problem = i  # type: ignore[attr-defined]  # whose it is, for whoever reports it
+                kept = keep_going and isinstance(task.error, Exception)
+                results[i] = task.error if kept else settings.finish(run, task)
                 next_problem()
 
             tasks.append(begin(run, done))
@@ -166,9 +184,9 @@ class Program:
         for _ in range(window or len(problems)):
             next_problem()
         with _errors_at_user_line():
-            scheduler.loop(lambda: not queue and all(t.dead for t in tasks) or _failed(tasks))
+            scheduler.loop(lambda: not queue and all(t.dead for t in tasks) or not keep_going and _failed(tasks))
             for task in tasks:
-                if task.error is not None:
+                if task.error is not None and not (keep_going and isinstance(task.error, Exception)):
                     raise task.error
         return results
 

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from ppl.boundary import plain
+from ppl.catalogue import ENGINES
 from ppl.cost import Cost
 from ppl.current import execution_here
+from ppl.diagnostics import evidence_error
 from ppl.errors import ResultError, did_you_mean
 from ppl.events import Event, SearchTree, trees
 from ppl.population import effective_sample_size, log_sum_exp, normalise
@@ -32,6 +34,8 @@ class Result:
     stopped   None, or the name of the limit that ended the run
     reasons   why executions died, with counts
     cost      the ledger; warnings what a reader should know; seed reproduces the run
+    ess_steps the effective sample size at every barrier at which particles were compared
+    log_evidence_error   the standard error of log_evidence, where the run lets it be estimated; else None
     """
 
     kind: ClassVar[str] = "result"
@@ -59,22 +63,26 @@ class Result:
         self.cost = cost if cost is not None else Cost()
         self.warnings = list(warnings)
         self._no_evidence = no_evidence
+        self.ess_steps: list[float] = []
+        self.log_evidence_error: float | None = None
         self._weights: np.ndarray[Any, np.dtype[np.float64]] | None = None
         if stopped:
-            self.warnings.append(
-                f"stopped by the limit on {stopped}: finished traces are the short ones, readings are biased"
-            )
+            self.warnings.append(f"stopped by {cause(stopped)}: finished traces are the short ones, readings are biased")
 
     @classmethod
     def of_run(cls, run: Run, traces: Sequence[Trace], *, evidence: bool | str = True) -> Self:
         """The result of a run. `evidence=False` or a reason: this engine's weights say nothing about Z."""
         no_evidence = None if evidence is True else evidence or "this engine's weights do not estimate the evidence"
         if run.stopped:
-            no_evidence = f"the run was stopped by its limit on {run.stopped}"
-        return cls(
+            no_evidence = f"the run was stopped by {cause(run.stopped)}"
+        result = cls(
             traces, engine=repr(run.engine), program=run.program.name, seed=run.seed, cost=run.cost,
             warnings=run.warnings, stopped=run.stopped, no_evidence=no_evidence,
         )  # fmt: skip
+        result.ess_steps = list(run.ess)
+        if no_evidence is None and run.generations is not None and not result.enumerated:
+            result.log_evidence_error = evidence_error(traces, run.generations)
+        return result
 
     # -- values and weights ----------------------------------------------------------------------------------------
 
@@ -171,6 +179,15 @@ class Result:
 
         return to_pandas(self)
 
+    def explain(self, trace: Trace | None = None) -> None:
+        """Print a trace's effects in order: address, value, log p, weight, and the choice that each follows.
+
+        Without a trace, the best one. "shared" counts the traces of this result that went through the same effect.
+        """
+        from ppl.display import print_sites
+
+        print_sites(self, self.best if trace is None else trace)
+
     def __rich__(self) -> Any:
         from ppl.display import card
 
@@ -198,7 +215,7 @@ class Result:
         """Readings other than values and evidence: warn where they are biased."""
         if self.stopped:
             python_warnings.warn(
-                f"{what} of a run stopped by its limit on {self.stopped}: biased towards short runs", stacklevel=4
+                f"{what} of a run stopped by {cause(self.stopped)}: biased towards short runs", stacklevel=4
             )
         self._nested_reading(what)
 
@@ -213,6 +230,12 @@ class Result:
     @property
     def is_exact(self) -> bool:
         return self.engine.startswith("exact")
+
+    @property
+    def enumerated(self) -> bool:
+        """Its traces are all different by construction, as under `exact`: they are no sample with a variance."""
+        entry = ENGINES.get(self.engine.partition("(")[0])
+        return entry is not None and "finite" in entry.needs
 
     def _table(self, values: Sequence[Any]) -> dict[Any, tuple[Any, float]]:
         table: dict[Any, tuple[Any, float]] = {}
@@ -235,7 +258,7 @@ class Result:
         if self.reasons:
             deaths = "; ".join(f"{count} x {reason}" for reason, count in self.reasons.most_common(5))
             return f"every execution died: {deaths}"
-        return "no trace finished" + (f" before the limit on {self.stopped}" if self.stopped else "")
+        return "no trace finished" + (f" before {cause(self.stopped)}".replace("its", "the") if self.stopped else "")
 
 
 class Posterior(Result):
@@ -293,6 +316,11 @@ class SearchResult(Result):
                 " Use importance(...) or smc(...) on the same program."
             )
         raise AttributeError(name)
+
+
+def cause(stopped: str) -> str:
+    """What ended a run, in words."""
+    return "an interrupt" if stopped == "interrupt" else f"its limit on {stopped}"
 
 
 def _label(value: Any) -> Any:

@@ -50,7 +50,12 @@ class _EngineWaits:
 
 
 class Run:
-    """One program, its arguments, an engine and a seed, in progress."""
+    """One program, its arguments, an engine and a seed, in progress.
+
+    ess          the effective sample size at every barrier at which particles were compared
+    generations  how often all particles were drawn anew, the start included; None once who descends from whom says
+                 nothing of the evidence's variance (see `ppl.diagnostics.evidence_error`)
+    """
 
     def __init__(
         self,
@@ -76,6 +81,8 @@ class Run:
         self.uses_heuristic: bool = getattr(engine, "uses_heuristic", False)
         self.stopped: str | None = None
         self.warnings: list[str] = []
+        self.ess: list[float] = []
+        self.generations: int | None = 1
         self.tasks: list[Task] = []
         self.chain: tuple[Run, ...] = (self, *(parent.chain if parent is not None else ()))
         self._bounded = any(run.limit is not None for run in self.chain)
@@ -170,6 +177,7 @@ class Run:
         if trace.leaf is execution.leaf:
             return execution
         rank = execution.rank
+        self.generations = None  # a moved trace has no ancestors
         self.free([execution])
         moved = execution.fork()
         moved.move_to(trace)

@@ -108,6 +108,8 @@ def save(result: Result, path: Path) -> Path:
         "warnings": result.warnings,
         "reasons": dict(result.reasons),
         "cost": result.cost.as_dict(),
+        "ess_steps": result.ess_steps,
+        "log_evidence_error": encode(result.log_evidence_error),
         "traces": [_trace_data(t) for t in result.traces],
     }
     path.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
@@ -129,6 +131,8 @@ def load(cls: type[R], path: Path) -> R:
     )  # fmt: skip
     result.warnings = data["warnings"]
     result.engine_source = data["engine_source"]
+    result.ess_steps = data.get("ess_steps", [])
+    result.log_evidence_error = decode(data.get("log_evidence_error"))
     result.reasons.update(data["reasons"])
     return result
 

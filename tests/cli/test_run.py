@@ -106,7 +106,7 @@ MISTAKES = [
     (("coins.py", "-i", "n=2", "--engine", "smc(particles=0)"), "error: --engine: smc(particles=0): expected at least 1."),
     (("coins.py", "-i", "n=2", "--engine", "smc("), "error: --engine: cannot read the engine 'smc('. Write it as in \"smc(particles=64)\"."),
     (("coins.py", "-i", "n=2", "--limit", "token=3"), "error: --limit 'token=3': there is no bound 'token'. Did you mean 'tokens'?"),
-    (("coins.py", "-i", "n=2", "--limit", "tokens=few"), "error: --limit 'tokens=few': expected a number, as in tokens=1000"),
+    (("coins.py", "-i", "n=2", "--limit", "tokens=few"), "error: --limit 'tokens=few': expected a whole number, as in tokens=1000"),
     (("coins.py", "-i", "n=2", "--model", "lm=smollm2"), "error: --model rebinds the models of a .scale file"),
     (("two.py:broken", "-i", "n=2"), "two.py:14: ZeroDivisionError: division by zero"),
 ]  # fmt: skip

