@@ -76,23 +76,29 @@ class StandInModel(LanguageModel):
 
     def _read(self, row: Any, beyond: Tokens = ()) -> None:
         self._charge_context(row)
+        path = (*row.context.tokens, *beyond)
+        new = self._compute(path)
+        row.cost.charge(forwarded_tokens=new, shared_tokens=len(path) - new)
+
+    def _compute(self, path: Sequence[Any]) -> int:
+        """Walk the tree along a path; how many of its tokens were not there yet."""
         new, place = 0, self._tree
-        for token in (*row.context.tokens, *beyond):
+        for token in path:
             new += token not in place
             place = place.setdefault(token, {})
-        row.cost.charge(forwarded_tokens=new, shared_tokens=len(row.context.tokens) + len(beyond) - new)
+        return new
 
     def _write(self, row: Draw) -> None:
         draft = Draft(row)
-        last = row.settings.stop[0] if row.settings.stop else None
         for uniform in row.uniforms[:-1]:
             draft.push(f" {int(uniform * 1000):03d}", -math.log(1000.0))
             if row.done:
-                return
-        if last is not None or row.max_tokens == 1:
-            draft.push(last or f" {int(row.uniforms[-1] * 1000):03d}", 0.0)
-        else:
+                break
+        if not row.done and (row.settings.stop or row.max_tokens == 1):
+            draft.push(row.settings.stop[0] if row.settings.stop else f" {int(row.uniforms[-1] * 1000):03d}", 0.0)
+        elif not row.done:
             draft.end(0.0)
+        row.cost.charge(forwarded_tokens=self._compute((*row.context.tokens, *draft.tokens[:-1])))
 
 
 class Rated(ScoreText):
