@@ -95,8 +95,8 @@ class Record:
         self._file: IO[str] | None = None
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # a lone surrogate, which UTF-8 has no form for, is written as JSON's own escape
-            self._file = path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n")
+            # line by line, so that one may watch; a lone surrogate, which UTF-8 has no form for, is written as JSON's own escape
+            self._file = path.open("w", buffering=1, encoding="utf-8", errors="backslashreplace", newline="\n")
 
     def trees(self) -> list[SearchTree]:
         """The search tree of every run so far, by the run's number."""
