@@ -36,7 +36,9 @@ class HFModel(Tokenized):
     capabilities = frozenset({"draw", "score", "next_token", "hidden_states"})
 
     def __init__(self, net: Any, tokenizer: Any, name: str, cache: bool = True) -> None:
-        super().__init__(Tokenizer(tokenizer, end_ids(getattr(net.generation_config, "eos_token_id", None), tokenizer, name), name))
+        super().__init__(
+            Tokenizer(tokenizer, end_ids(getattr(net.generation_config, "eos_token_id", None), tokenizer, name), name)
+        )
         self.net, self.name = net.eval(), name
         self.window = getattr(net.config.get_text_config(), "max_position_embeddings", None)
         self._accepts = inspect.signature(net.forward).parameters

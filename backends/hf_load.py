@@ -47,7 +47,7 @@ def from_folder(
     if dtype not in DTYPES:
         raise UsageError(f"dtype={dtype!r}: expected one of {', '.join(DTYPES)}.")
     kind = transformers.AutoModel if states_only else transformers.AutoModelForCausalLM
-    net, tokenizer = _read(where, kind, DTYPES[dtype])
+    net, tokenizer = read_weights(where, kind, DTYPES[dtype])
     net = net.to(device).eval()
     if states_only:
         net = Headless(net)
@@ -73,7 +73,7 @@ def folder_of(where: str) -> Path:
         raise BackendError(_not_here(where, error)) from error
 
 
-def _read(where: str, kind: Any, dtype: torch.dtype) -> tuple[Any, Any]:
+def read_weights(where: str, kind: Any, dtype: torch.dtype) -> tuple[Any, Any]:
     """Weights and tokenizer of a folder or a hub id. BackendError unless every weight is there and fits."""
     if (Path(where) / "adapter_config.json").is_file():
         raise BackendError(

@@ -6,6 +6,7 @@ import ctypes
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,7 +146,8 @@ def _in_time(works: Sequence[Callable[[], Any]], timeout: float, name: str) -> l
         found: list[Outcome] = [(None, late)] * len(window)
 
         def run(i: int, work: Callable[[], Any], found: list[Outcome] = found) -> None:
-            found[i] = _tried(work)
+            with suppress(SystemExit):  # what a late one is ended with
+                found[i] = _tried(work)
 
         threads = [threading.Thread(target=run, args=(i, work), daemon=True) for i, work in enumerate(window)]
         until = time.monotonic() + timeout

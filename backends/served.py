@@ -110,7 +110,9 @@ class ServedModel(Tokenized):
     def _score(self, row: ScoreText) -> Reply:
         tokens, closed = row.value
         if row.settings.warp != PLAIN:
-            raise BackendError(f"{self.name} scores given text under the plain model only: leave out temperature and top_p.")
+            raise BackendError(
+                f"{self.name} scores given text under the plain model only: leave out temperature and top_p."
+            )
         if any(token in self.tokenizer.ends for token in tokens):
             return Reply((), (-math.inf,), 0, 0)  # a text does not go on after its end
         context = self._path(row)
@@ -174,7 +176,9 @@ class ServedModel(Tokenized):
         """Its longest context, if it says so; BackendError if it does not serve the model."""
         served = {entry["id"]: entry for entry in self._request("GET", "models")["data"]}
         if self.model not in served:
-            raise BackendError(f"the server at {self.client.base_url} does not serve {self.model!r}. It has {', '.join(served)}.")
+            raise BackendError(
+                f"the server at {self.client.base_url} does not serve {self.model!r}. It has {', '.join(served)}."
+            )
         window: int | None = served[self.model].get("max_model_len")
         return window
 
@@ -240,7 +244,9 @@ def _usage(said: dict[str, Any]) -> tuple[int, int]:
     return usage.get("prompt_tokens", 0), (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
 
 
-def load_served(where: str, *, tokenizer: str | None = None, log_probs: str = "raw", timeout: float = 600.0) -> ServedModel:
+def load_served(
+    where: str, *, tokenizer: str | None = None, log_probs: str = "raw", timeout: float = 600.0
+) -> ServedModel:
     """`openai:URL#MODEL`, as in openai:http://localhost:8000/v1#Qwen/Qwen3-8B. The key is read from OPENAI_API_KEY.
 
     tokenizer  a folder or cached hub id with the model's tokenizer; MODEL itself by default

@@ -117,7 +117,7 @@ def _check_reward(c: Checker, decl: s.ModelDecl, spec: str) -> None:
             "E431",
             decl.args[0].value,
             what=f"'{spec}' names no kind of reward",
-            hint=f'write `reward("judge:{spec}")` for a judge, or "head:DIR", "fn:FILE.py:NAME"',
+            hint=f'write `reward("judge:{spec}")` for a judge, or "head:DIR", "fn:FILE.py:NAME", "qwen:PATH"',
         )
 
 

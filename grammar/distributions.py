@@ -161,18 +161,36 @@ def prob(dist: Dist, value: Any) -> float:
 
 def reward(model: Model, question: Any, answer: Any = UNSET) -> float:
     """The reward of an answer, of its last step if it is a list of steps."""
+    if getattr(model.host, "by_steps", False):
+        return float(_by_steps(model.host, question, answer).last())
     steps = _answers(model, question, answer)
     return float(model.host(*steps[-1]))
 
 
 def step_rewards(model: Model, question: Any, answer: Any) -> List:
     """The reward of the answer up to each of its steps."""
+    if getattr(model.host, "by_steps", False):
+        return List([float(r) for r in _by_steps(model.host, question, answer)])
     asked = _answers(model, question, answer)
     if not asked:
         return List()
     if len(asked[0]) == 1:
         return List([float(r) for r in model.host([each for (each,) in asked])])
     return List([float(r) for r in model.host(asked[0][0], [each for _, each in asked])])
+
+
+def _by_steps(host: Any, question: Any, answer: Any) -> Any:
+    """What a process reward model says of all steps: items of a list, pieces of a chat, a text split its own way."""
+    if isinstance(question, Chat):
+        context = question.on(host.model)
+        for step in answer if isinstance(answer, List) else [] if answer is UNSET else [answer]:
+            context += step
+        return host(context)
+    if isinstance(answer, List):
+        return host.steps(question, list(answer))
+    if isinstance(answer, Chat):
+        return host(question, answer.on(host.model))
+    return host(question) if answer is UNSET else host(question, answer)
 
 
 def _answers(model: Model, question: Any, answer: Any) -> list[tuple[Any, ...]]:

@@ -183,7 +183,7 @@ def declared_model(module: CheckedModule, symbol: ModelSymbol) -> Any:
         case "reward":
             family, _, rest = str(args["spec"]).partition(":")
             return registry.load_model(
-                f"reward:{family}:{_beside(folder, rest) if family in ('head', 'fn') else rest}"
+                f"reward:{family}:{rest if _of_model(family) else _beside(folder, rest)}"
             )
     names = ("name", "path", "url", "spec")
     argument = next((str(args.pop(name)) for name in names if name in args), None)
@@ -205,8 +205,16 @@ def judged_by(model: Any) -> Any:
     return importlib.import_module(room).JudgeReward(model)
 
 
+def _of_model(family: str) -> bool:
+    """Whether a reward is written with the name of a model rather than a path."""
+    entry = registry.MODELS.get(f"reward:{family}")
+    return entry is not None and entry.form.endswith(":MODEL")
+
+
 def _beside(folder: Path, written: str) -> str:
-    """A relative path that leads somewhere from the file's folder as an absolute one; else as it is."""
+    """Relative paths that lead somewhere from the file's folder as absolute ones; else as it is."""
+    if "," in written:
+        return ",".join(_beside(folder, each) for each in written.split(","))
     file, colon, rest = written.partition(":")
     found = folder / file
     return f"{found.resolve()}{colon}{rest}" if file and found.exists() else written

@@ -328,6 +328,18 @@ MODELS: dict[str, ModelEntry] = {
     "scripted": ModelEntry(
         "backends.scripted:from_spec", "scripted:TEXT", frozenset({"draw", "score"}), "replies by rule, for tests"
     ),
+    "minilm": ModelEntry(
+        "backends.embeddings:load_minilm", "minilm", _REWARD, "sentence embeddings of all-MiniLM-L6-v2 from its wheel"
+    ),
+    "embed": ModelEntry(
+        "backends.embeddings:load_embeddings",
+        "embed:PATH",
+        _REWARD,
+        "sentence embeddings of a sentence-transformers folder",
+    ),
+    "reward:similarity": ModelEntry(
+        "backends.embeddings:similarity", "reward:similarity:MODEL", _REWARD, "how alike an answer and a reference are"
+    ),
     "reward:judge": ModelEntry(
         "backends.judges:judge", "reward:judge:MODEL", _REWARD, "P(yes) of a language model asked about the text"
     ),

@@ -52,4 +52,8 @@ class FakeServer:
             if token in self.lm.tokenizer.ends or any(stop in text for stop in body["stop"]):
                 break
         spelled = [f"token_id:{t}" for t in tokens]
-        return {"text": text, "finish_reason": "stop", "logprobs": {"tokens": spelled, "token_logprobs": log_probs}}, len(tokens)
+        return {
+            "text": text,
+            "finish_reason": "stop",
+            "logprobs": {"tokens": spelled, "token_logprobs": log_probs},
+        }, len(tokens)

@@ -116,6 +116,28 @@ class TestOneInterface:
             reward.steps("q", [])
 
 
+def test_in_a_scale_program(folders, tmp_path):
+    """The reward of a list, a chat or a text is that of its last step; `steps` gives them all."""
+    import grammar
+
+    (tmp_path / "model").symlink_to(folders("trl")[1])
+    prm = load(f"reward:trl:{tmp_path / 'model'}")
+    (tmp_path / "judged.scale").write_text(
+        """scale 1
+        reward prm = reward("trl:model")
+        program judged(question: str, trail: list[str]) -> (list[prob], prob, prob) {
+          let asked = chat { user question }
+          return (prm.steps(question, trail), prm(question, trail), prm(asked, trail))
+        }
+        """
+    )
+    module = grammar.load(tmp_path / "judged.scale")
+    steps, last, of_chat = module.judged(QUESTION, STEPS)
+    expected = [float(r) for r in prm.steps(QUESTION, STEPS)]
+    assert list(steps) == pytest.approx(expected, abs=1e-5)
+    assert (last, of_chat) == pytest.approx((expected[-1], expected[-1]), abs=1e-5)
+
+
 def reading(prm, monkeypatch):
     """The prefixes that a fresh reward is asked to read from here on, as a set of token paths."""
     prm.model.forget()

@@ -2,6 +2,9 @@
 
 import json
 import math
+import re
+import threading
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,10 +15,12 @@ from safetensors.torch import save_file
 
 from backends import Scripted, TableLM, load
 from backends.hf import HFModel
-from backends.judges import JudgeReward
+from backends.judges import DigitsReward, JudgeReward
 from backends.reward_functions import FunctionReward
+from backends.shared import SharedModel
 from inference import importance
 from ppl import Reward, limit, model, record, sample, score
+from ppl.dist import uniform
 from ppl.errors import BackendError, UsageError, WeightError
 from tests.backends.tiny_models import byte_tokenizer, tiny
 
@@ -61,12 +66,107 @@ class TestFunctions:
 
     @pytest.mark.parametrize("value", [1.5, -0.1, math.nan, "good", None])
     def test_values_that_are_no_rewards(self, value):
-        with pytest.raises(BackendError, match="reward judge:"):
+        number = isinstance(value, float)
+        message = (
+            f"a reward must lie in [0, 1], got {value!r}. Map the model's own number there; keep it in raw=."
+            if number
+            else f"expected a number in [0, 1], found {value!r}."
+        )
+        with pytest.raises(BackendError, match=f"^{re.escape('reward judge: ' + message)}$"):
             FunctionReward(lambda a: value, "judge")("x")
 
     def test_its_errors_are_raised(self):
         with pytest.raises(ZeroDivisionError):
             FunctionReward(lambda a: 1 / 0)("x")
+
+    def test_errors_end_the_run_or_the_particle_as_chosen(self):
+        def check(answer):
+            if answer == "b":
+                raise ValueError("cannot parse 'b'")
+            return 0.5
+
+        lm = TableLM({"": {"a": 1, "b": 1}, "a": {"$": 1}, "b": {"$": 1}})
+
+        def program_with(reward):
+            @importance(particles=20)
+            @model
+            def program():
+                text = sample("t", lm("", max_tokens=2))
+                score(reward(str(text)).log())
+                return str(text)
+
+            return program
+
+        with pytest.raises(ValueError, match="cannot parse 'b'"):
+            program_with(FunctionReward(check))(seed=0)
+        posterior = program_with(FunctionReward(check, on_error="drop"))(seed=0)
+        assert set(posterior.values) == {"a"}
+        (reason,) = posterior.reasons
+        assert re.fullmatch(r"reward check: ValueError: cannot parse 'b' \(test_rewards\.py:\d+\)", reason)
+        dropped = program_with(FunctionReward(check)).run(seed=0, on_error="drop")
+        assert dropped.values == posterior.values, "the run's own choice means the same"
+        with pytest.raises(BackendError, match=r"^reward check: ValueError: cannot parse 'b'$"):
+            FunctionReward(check, on_error="drop")("b")
+
+    def test_what_takes_too_long(self):
+        begun = []
+
+        def check(answer):
+            begun.append(answer)
+            while answer == "slow":
+                pass
+            return 1.0
+
+        reward = FunctionReward(check, timeout=0.2)
+        with pytest.raises(BackendError, match=r"^reward check took longer than 0\.2 s\.$"):
+            reward("slow")
+        others = threading.active_count()
+        assert reward("fast").p == 1.0
+
+        @importance(particles=12)
+        @model
+        def program():
+            text = sample("t", uniform(["fast", "slow"]))
+            score(FunctionReward(check, "checker", timeout=0.2, on_error="drop")(text).log())
+            return text
+
+        start = time.monotonic()
+        posterior = program(seed=0)
+        assert set(posterior.values) == {"fast"} and 0.2 <= time.monotonic() - start < 5
+        (reason,) = posterior.reasons
+        assert re.fullmatch(r"reward checker took longer than 0\.2 s\. \(test_rewards\.py:\d+\)", reason)
+        for _ in range(100):  # a loop in Python ends when it is told to
+            if threading.active_count() <= others:
+                break
+            time.sleep(0.02)
+        assert threading.active_count() <= others
+
+    def test_batched_functions(self, tmp_path):
+        (tmp_path / "check.py").write_text(
+            "asked = []\n\ndef shares(pairs):\n    asked.append(list(pairs))\n"
+            "    return [answer.count(question) / len(answer) for question, answer in pairs]\n\n"
+            "def lengths(answers):\n    return [1 / len(a) for a in answers][:2]\n"
+        )
+        shares = load(f"reward:fn:{tmp_path}/check.py:shares", batched=True)
+        assert shares("a", ["aa", "ab", "b"]) == [Reward(1.0), Reward(0.5), Reward(0.0)]
+        assert shares.function.__globals__["asked"] == [[("a", "aa"), ("a", "ab"), ("a", "b")]]
+        lengths = load(f"reward:fn:{tmp_path}/check.py:lengths", batched=True)
+        assert lengths("ab") == Reward(0.5)
+        with pytest.raises(BackendError, match=r"^reward lengths was given 3 texts and returned 2 numbers\.$"):
+            lengths(["a", "b", "c"])
+        slow = FunctionReward(lambda answers: [1.0 for _ in answers], batched=True, timeout=5.0)
+        assert slow(["a", "b"]) == [Reward(1.0)] * 2
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"on_error": "skip"}, r"^on_error expects 'raise' or 'drop', found 'skip'\.$"),
+            ({"timeout": 0}, r"^timeout expects a number of seconds > 0, or None, found 0\.$"),
+        ],
+    )
+    def test_options_that_are_none(self, options, message):
+        with pytest.raises(UsageError, match=message):
+            FunctionReward(lambda a: 1.0, **options)
 
     def test_a_reward_is_no_weight(self):
         @importance(particles=1)
@@ -129,6 +229,36 @@ class TestJudges:
         assert cost.reward_tokens > 0
         few = program.run(seed=0, limit=limit(reward_tokens=3))
         assert few.stopped == "reward_tokens" and few.cost.reward_tokens <= 3
+
+    def test_a_grade_in_digits(self):
+        grader = load("reward:digits:scripted:7")
+        assert grader("q", "a") == Reward(7 / 9, 7.0)
+        grader = DigitsReward(Scripted({"3": 0.2, "9": 0.6, "no": 0.2}))
+        reward = grader("2+2?", "4")
+        assert reward.raw == pytest.approx(0.25 * 3 + 0.75 * 9) and reward.p == pytest.approx(reward.raw / 9)
+        with pytest.raises(BackendError, match="reward digits:scripted: the judge can say neither 0 nor 1 nor 2"):
+            DigitsReward(Scripted("good"))("q", "a")
+
+    def test_digits_on_a_transformers_model_share_its_tree(self):
+        lm = SharedModel(tiny(), byte_tokenizer(), "tiny")
+        grader = DigitsReward(lm, "ok?")
+        chat = lm.chat(user="one?") + "two"
+        asked = chat.turn("user", "ok?")
+        weights = [math.exp(lm(asked, prefix=True).log_prob(str(d))) for d in range(10)]
+        mean = sum(d * w for d, w in enumerate(weights)) / sum(weights)
+        assert grader("one?", chat).raw == pytest.approx(mean, rel=1e-4)
+
+        @importance(particles=4)
+        @model
+        def program():
+            score(grader("one?", lm.chat(user="one?") + "three").log())
+
+        del chat, asked
+        lm.forget()
+        cost = program(seed=0).cost
+        tokens = len((lm.chat(user="one?") + "three").turn("user", "ok?").tokens)
+        assert cost.forwarded_tokens == tokens and cost.forwards == 1, "ten verdicts after one context"
+        assert cost.reward_tokens == tokens and cost.reward_calls == 1, "read once, though it is asked ten times"
 
     def test_by_name(self):
         assert load("reward:judge:scripted:Yes")("q", "a").p == 1.0
@@ -215,12 +345,16 @@ class TestHeads:
             ({"layers": ["0", "1"]}, r"has no '1\.weight'"),
             ({"layers": ["2", "0"]}, r"shapes \[\(1, 5\), \(5, 32\)\]"),
             ({"layers": ["0"]}, "the last give one number"),
+            ({"base": "../narrow"}, r"the first layer reads 32 numbers, and the hidden states of narrow have 16\."),
             ({"step_token": "one two three"}, "is 3 tokens"),
             ({"base": "../other"}, "there is no model '../other'"),
         ],
     )
     def test_folders_that_do_not_fit(self, tmp_path, changes, message):
         head_folder(tmp_path, **changes)
+        narrow = tiny(hidden_size=16, num_attention_heads=2)
+        narrow.save_pretrained(tmp_path / "narrow")
+        byte_tokenizer().save_pretrained(tmp_path / "narrow")
         with pytest.raises((BackendError, UsageError), match=message):
             load(f"reward:head:{tmp_path}/prm")
 

@@ -122,9 +122,7 @@ def test_processed_log_probs_allow_a_temperature():
     remote, _ = served(lm, log_probs="processed", processed=True)
     for seed in range(4):
         drawn = perform(remote("one", max_tokens=4, temperature=0.5).draw(RNG(seed)))
-        assert drawn.log_prob == pytest.approx(
-            lm("one", max_tokens=4, temperature=0.5).log_prob(drawn.value), abs=1e-4
-        )
+        assert drawn.log_prob == pytest.approx(lm("one", max_tokens=4, temperature=0.5).log_prob(drawn.value), abs=1e-4)
 
 
 def test_under_a_temperature_several_ends_have_no_known_density(lm):
@@ -143,10 +141,16 @@ def test_busy_servers_are_asked_again(lm, monkeypatch):
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (httpx.Response(400, json={"error": {"message": "prompt too long"}}), "the server of tiny refuses: prompt too long"),
+        (
+            httpx.Response(400, json={"error": {"message": "prompt too long"}}),
+            "the server of tiny refuses: prompt too long",
+        ),
         (httpx.Response(400, text="no"), "the server of tiny refuses: HTTP 400"),
         (httpx.Response(200, text="<html>"), r"no usable answer from http://server/v1/: .* As in: vllm serve tiny"),
-        (httpx.Response(200, json={"choices": [{"text": "a"}]}), "the server of tiny does not give token ids with log-probs"),
+        (
+            httpx.Response(200, json={"choices": [{"text": "a"}]}),
+            "the server of tiny does not give token ids with log-probs",
+        ),
         (
             httpx.Response(
                 200, json={"choices": [{"logprobs": {"tokens": ["token_id:99"], "token_logprobs": [-1.0]}}]}
@@ -163,7 +167,9 @@ def test_answers_that_cannot_be_used_are_named(lm, answer, message):
 
 def test_a_server_that_cannot_score_is_named(lm):
     remote, _ = served(lm, broken=[httpx.Response(200, json={"choices": [{"text": "a"}]})])
-    with pytest.raises(BackendError, match="the server of tiny gives no prompt_logprobs, so it cannot score given text"):
+    with pytest.raises(
+        BackendError, match="the server of tiny gives no prompt_logprobs, so it cannot score given text"
+    ):
         remote("one", max_tokens=4).log_prob("two")
 
 
@@ -185,7 +191,9 @@ def test_specs_and_absent_servers(tmp_path):
         load("openai:localhost")
     with pytest.raises(BackendError, match=r"the tokenizer 'no/such' cannot be had here: .* Give tokenizer=FOLDER"):
         load("openai:http://127.0.0.1:9/v1#no/such")
-    with pytest.raises(BackendError, match=r"no usable answer from http://127\.0\.0\.1:9/v1/: .* As in: vllm serve big"):
+    with pytest.raises(
+        BackendError, match=r"no usable answer from http://127\.0\.0\.1:9/v1/: .* As in: vllm serve big"
+    ):
         load("openai:http://127.0.0.1:9/v1#big", tokenizer=str(tmp_path))
     with pytest.raises(UsageError, match="log_probs='cooked': expected 'raw' or 'processed'"):
         load("openai:http://127.0.0.1:9/v1#big", tokenizer=str(tmp_path), log_probs="cooked")

@@ -52,8 +52,7 @@ def tiny(kind="llama", vocabulary=330, seed=0, **options):
         bos_token_id=0,
         eos_token_id=0,
         pad_token_id=0,
-        **sizes,
-        **options,
+        **(sizes | options),
     )
     net = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
     with torch.no_grad():
