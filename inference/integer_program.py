@@ -1,7 +1,7 @@
 """The ETS objective with clusters as an integer program, for the parts that are too large to try one by one.
 
 Binary x_i: leaf i is kept. y_j: ancestor j is alive. z_k: cluster k is hit. HiGHS (Huangfu & Hall 2018) works in
-floating point: what it proposes is compared exactly.
+floating point: what it proposes is compared exactly. Ties are looked for only where the linear relaxation leaves room.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ def solve(c: Candidates, members: Sequence[Sequence[int]], least: bool) -> list[
     """
     program = _Program(c, members, least)
     best = program.solve()
-    best = max(best, program.solve(best), key=c.worth)
-    for start in range(0, len(c.gains), BLOCK):
-        block = range(start, min(start + BLOCK, len(c.gains)))
+    open_ = program.unsettled(best)
+    if open_:
+        best = max(best, program.solve(best), key=c.worth)
+    for start in range(0, len(open_), BLOCK):
+        block = open_[start : start + BLOCK]
         best = max(best, program.solve(best, block), key=c.worth)
         program.fix(block, best)
     return best
@@ -64,6 +66,22 @@ class _Program:
         entries += [(row, v, -1.0) for row, (_, v) in enumerate(rows)]
         at, columns, signs = zip(*entries, strict=True)
         return sparse.csr_array((signs, (at, columns)), shape=(len(rows), size))
+
+    def unsettled(self, best: Sequence[int]) -> list[int]:
+        """The leaves on which sets as good as `best` may differ; every other variable is fixed for good.
+
+        By the reduced costs d of the linear relaxation: a set with variable j off its bound is worth at most the
+        relaxation's optimum less |d_j|.
+        """
+        relaxed = self.optimize.linprog(
+            -self.objective, A_ub=-self.rows, b_ub=self.np.zeros(self.rows.shape[0]),
+            bounds=self.np.column_stack([self.lower, self.upper]), method="highs",
+        )  # fmt: skip
+        if relaxed.status == 0:
+            slack = self.c.worth(best)[0] * self.unit - TOLERANCE + relaxed.fun
+            self.upper[relaxed.lower.marginals + slack > 0.0] = 0.0
+            self.lower[-relaxed.upper.marginals + slack > 0.0] = 1.0
+        return [i for i in range(len(self.c.gains)) if self.lower[i] < self.upper[i]]
 
     def fix(self, leaves: Sequence[int], kept: Sequence[int]) -> None:
         for i in leaves:

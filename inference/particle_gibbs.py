@@ -104,6 +104,7 @@ class particle_gibbs(Engine):  # noqa: N801
                 if path and self.ancestor_sampling:
                     particles[0].move_to(path[min(step, len(path)) - 1])
                     particles[0].set_rank(log_mean)
+                    run.resampled(particles[:1])
         return particles
 
 
@@ -137,6 +138,7 @@ def sample_ancestor(run: Run, particles: Sequence[Execution], path: list[Trace],
             candidates.append(trace)
             log_weights.append(particle.log_weight + log_density(added))
     chosen = candidates[pick(log_weights, rng)]
+    run.drop((c for p, c in continued if c is not p and c.leaf is not chosen.leaf), "another ancestor was drawn")
     return path if chosen is reference else standing_points(chosen)
 
 

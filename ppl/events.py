@@ -245,7 +245,8 @@ class SearchNode:
 
     @property
     def pruned(self) -> bool:
-        return any(e.action == "prune" for e in self.decisions)
+        """Whether it was dropped, and the search did not come back to it."""
+        return bool(self.decisions) and self.decisions[-1].action == "prune"
 
     @property
     def returned(self) -> bool:
