@@ -54,23 +54,33 @@ class Scripted(LanguageModel):
                 row.fail(error)
 
     def _answer(self, row: Request) -> None:
-        if not isinstance(row, (Draw, ScoreText)):
+        if isinstance(row, Draw):
+            self._draw_token(row)
+        elif isinstance(row, ScoreText):
+            replies = self._begin(row)
+            row.cost.charge(scored_tokens=len(row.value[0]) + row.value[1])
+            row.complete(_log_mass(replies, *row.value))
+        else:
             raise BackendError(f"a scripted model cannot answer {type(row).__name__}.")
+
+    def _draw_token(self, row: Draw) -> None:
+        """One token a step, so that a limit on tokens can end a reply anywhere."""
+        if row.state is None:
+            replies = self._begin(row)
+            row.state = Draft(row), list(replies)[inverse_cdf(list(replies.values()), row.uniforms[0])], replies
+        draft, path, replies = row.state
+        i = len(draft.tokens)
+        if i < len(path):
+            before, now = (_log_mass(replies, path[:k], False) for k in (i, i + 1))
+            draft.push(path[i], now - before)
+        else:
+            draft.end(_log_mass(replies, path, True) - _log_mass(replies, path, False))
+
+    def _begin(self, row: Draw | ScoreText) -> dict[Tokens, float]:
         replies = self._replies(row.context.text)
         self._charge_context(row)
         row.cost.charge(forwards=1)
-        if isinstance(row, ScoreText):
-            row.cost.charge(scored_tokens=len(row.value[0]) + row.value[1])
-            row.complete(_log_mass(replies, *row.value))
-            return
-        path = list(replies)[inverse_cdf(list(replies.values()), row.uniforms[0])]
-        draft = Draft(row)
-        for i, token in enumerate(path):
-            before, now = (_log_mass(replies, path[:k], False) for k in (i, i + 1))
-            draft.push(token, now - before)
-            if row.done:
-                return
-        draft.end(_log_mass(replies, path, True) - _log_mass(replies, path, False))
+        return replies
 
     def _replies(self, text: str) -> dict[Tokens, float]:
         reply = self.rule(text) if callable(self.rule) else self.rule

@@ -288,4 +288,6 @@ class Scheduler:
                     del rows[row]
                     if row.key is not None:
                         self.answers.pop((id(backend), row.key), None)
+                    if row.column is not None and row.state is None and not row.done:
+                        row.cost.charge(**{row.column: -1})  # admitted, but its turn never came
                     backend.release(row)

@@ -18,7 +18,12 @@ Key = tuple[int, ...]
 
 # -- a bigram model over a, b, c and an end symbol, strings of at most four symbols, `tilt` for each b ------------------
 
-ROWS = {"": (0.4, 0.3, 0.2, 0.1), "a": (0.32, 0.29, 0.12, 0.27), "b": (0.2, 0.22, 0.27, 0.31), "c": (0.1, 0.4, 0.15, 0.35)}
+ROWS = {
+    "": (0.4, 0.3, 0.2, 0.1),
+    "a": (0.32, 0.29, 0.12, 0.27),
+    "b": (0.2, 0.22, 0.27, 0.31),
+    "c": (0.1, 0.4, 0.15, 0.35),
+}
 
 
 def row(text: str) -> dict[str, float]:

@@ -340,7 +340,12 @@ def test_a_program_without_choices():
 
 @pytest.mark.parametrize(
     "options",
-    [{"expand": 0, "max_nodes": 9}, {"expand": 2}, {"expand": 2, "max_nodes": 0}, {"expand": 2, "max_nodes": 9, "goals": 0}],
+    [
+        {"expand": 0, "max_nodes": 9},
+        {"expand": 2},
+        {"expand": 2, "max_nodes": 0},
+        {"expand": 2, "max_nodes": 9, "goals": 0},
+    ],
 )
 def test_bad_options(options):
     with pytest.raises(OptionError):

@@ -166,7 +166,9 @@ def test_equal_lengths_are_weighted_by_the_last_potential_after_resampling_by_th
 
     result = program.run(engine=smc(particles=1024, compat="puri"), seed=2)
     assert max(result.weights) / min(result.weights) == pytest.approx(2.0)
-    assert sorted({round(w, 9) for w in result.weights}) == pytest.approx([min(result.weights), max(result.weights)], abs=1e-8)
+    assert sorted({round(w, 9) for w in result.weights}) == pytest.approx(
+        [min(result.weights), max(result.weights)], abs=1e-8
+    )
     for (x, y), share in {(1, 0): 0.8 * 2 / 3, (1, 1): 0.8 / 3, (0, 0): 0.2 * 2 / 3, (0, 1): 0.2 / 3}.items():
         assert result.p((bool(x), bool(y))) == pytest.approx(share, abs=0.08)
 

@@ -14,7 +14,13 @@ from ppl.dist import bernoulli, categorical, normal, uniform
 from ppl.errors import OptionError
 from ppl.testing import check_replay_invariance, check_seed_determinism
 
-STEPS = {"": {"a": 0.7, "b": 0.3}, "a": {"aa": 0.6, "ab": 0.4}, "b": {"ba": 0.5, "bb": 0.5}, "ab": {"aba": 1.0}, "bb": {"bba": 1.0}}
+STEPS = {
+    "": {"a": 0.7, "b": 0.3},
+    "a": {"aa": 0.6, "ab": 0.4},
+    "b": {"ba": 0.5, "bb": 0.5},
+    "ab": {"aba": 1.0},
+    "bb": {"bba": 1.0},
+}
 VALUES = {"": 0.0, "a": 0.2, "b": 0.5, "ab": -0.2, "bb": 0.1}
 REWARDS = {"aa": -1.0, "ba": 1.0, "aba": -1.0, "bba": 1.0}
 

@@ -14,7 +14,12 @@ from ppl.dist import Distribution, bernoulli, categorical, normal, uniform, unif
 from ppl.errors import OptionError
 from tests.naming import named
 
-ROWS = {"": (0.4, 0.3, 0.2, 0.1), "a": (0.32, 0.29, 0.12, 0.27), "b": (0.2, 0.22, 0.27, 0.31), "c": (0.1, 0.4, 0.15, 0.35)}
+ROWS = {
+    "": (0.4, 0.3, 0.2, 0.1),
+    "a": (0.32, 0.29, 0.12, 0.27),
+    "b": (0.2, 0.22, 0.27, 0.31),
+    "c": (0.1, 0.4, 0.15, 0.35),
+}
 ENGINES = [
     beam(4, 3),
     beam(4, 3, dedupe=False, lookahead=1),
@@ -419,7 +424,9 @@ def test_a_node_costs_its_tokens():
         score(0.0)
         return str(first)
 
-    kept = {cost: set(program.run(engine=ets(4, kv_penalty=3.0, cost=cost), seed=0).values) for cost in ("tokens", "nodes")}
+    kept = {
+        cost: set(program.run(engine=ets(4, kv_penalty=3.0, cost=cost), seed=0).values) for cost in ("tokens", "nodes")
+    }
     assert kept == {"tokens": {"short"}, "nodes": {"long"}}
 
 
@@ -562,7 +569,12 @@ def test_a_program_without_choices(engine):
 
 @pytest.mark.parametrize(
     ("engine", "says"),
-    [(dvts(3, 1), "best_of(n=3)"), (rebase(1), "single run"), (ets(1), "single run"), (ets(4, coverage=1.0), "equal text")],
+    [
+        (dvts(3, 1), "best_of(n=3)"),
+        (rebase(1), "single run"),
+        (ets(1), "single run"),
+        (ets(4, coverage=1.0), "equal text"),
+    ],
     ids=named,
 )
 def test_options_that_do_not_fit_are_met_with_a_warning(engine, says):
@@ -574,7 +586,9 @@ def test_a_cluster_list_of_the_wrong_length():
         seven_nodes.run(engine=ets(16, coverage=1.0, clusters=lambda texts: ["A"]), seed=0)
 
 
-@pytest.mark.parametrize("text", ["beam(width=0)", "beam(expand=2)", "dvts(trees=2, width=3)", "ets(4, kv_penalty=-1)", "rebase(4, 0)"])
+@pytest.mark.parametrize(
+    "text", ["beam(width=0)", "beam(expand=2)", "dvts(trees=2, width=3)", "ets(4, kv_penalty=-1)", "rebase(4, 0)"]
+)
 def test_bad_options(text):
     with pytest.raises(OptionError):
         walk.run(engine=text, seed=0)
