@@ -257,12 +257,12 @@ class Run:
             self._task().failure = None
 
     def may_call(self, column: str | None) -> bool:
-        """Whether one more request counted in `column` fits; stops the run whose bound it is, if not."""
+        """Whether one more request counted in `column` fits. If not, the run whose bound it is will soon be stopped."""
         name = {"model_calls": "calls", "reward_calls": "reward_calls"}.get(column or "")
         for run in self.chain:
             bound = None if run.limit is None or name is None else getattr(run.limit, name)
             if bound is not None and getattr(run.cost, column or "") >= bound:
-                run.stop(name or "")
+                self.scheduler.refused.setdefault(run, name or "")
                 return False
         return self.stopped is None
 

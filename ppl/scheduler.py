@@ -116,6 +116,7 @@ class Scheduler:
         self.record = current_record()
         self.watcher = current_watcher()
         self.answers: OrderedDict[tuple[int, Any], Request] = OrderedDict()
+        self.refused: dict[Run, str] = {}  # runs that were refused a call, and by which of their limits
 
     # -- tasks -----------------------------------------------------------------------------------------------------
 
@@ -155,6 +156,8 @@ class Scheduler:
                     return
             if done():
                 return
+            if self._stop_refused():
+                continue
             if not any(self.rows.values()):
                 raise AssertionError("every task waits and no backend has work")
             self._step()
@@ -196,6 +199,16 @@ class Scheduler:
             if len(self.answers) > REMEMBERED:
                 self.answers.popitem(last=False)
         return False
+
+    def _stop_refused(self) -> bool:
+        """Stop the runs that may make no more calls, once those are answered that they may; whether any was."""
+        if not self.refused:
+            return False
+        busy = {run for rows in self.rows.values() for owner in rows.values() for run in owner.chain}
+        over = [run for run in self.refused if run not in busy]
+        for run in over:
+            run.stop(self.refused.pop(run))
+        return bool(over)
 
     def _step(self) -> None:
         for backend in list(self.rows):
