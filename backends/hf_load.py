@@ -11,6 +11,7 @@ from typing import Any
 import huggingface_hub
 import torch
 import transformers as untyped_transformers
+from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
 from backends.hf import HFModel, end_ids
@@ -87,6 +88,11 @@ def read_weights(where: str, kind: Any, dtype: torch.dtype) -> tuple[Any, Any]:
                 ignore_mismatched_sizes=True,
             )  # fmt: skip
             tokenizer = transformers.AutoTokenizer.from_pretrained(where, local_files_only=True)
+    except SafetensorError as error:
+        raise BackendError(
+            f"the weights in {where!r} are damaged, as an interrupted download leaves them ({error})."
+            " Delete its .safetensors files and fetch them again."
+        ) from error
     except (OSError, ValueError) as error:
         raise BackendError(_not_here(where, error)) from error
     for key, there, expected in sorted(found["mismatched_keys"]):

@@ -88,6 +88,10 @@ def _convert(file: Path, folder: Path) -> None:
         raise BackendError(
             "reading a GGUF file needs gguf and accelerate. Type: pip install 'scale-ppl[hf]'"
         ) from error
+    except ValueError as error:
+        raise BackendError(
+            f"{file} is not a whole GGUF file, as an interrupted download leaves it ({error}). Fetch it again."
+        ) from error
     except OSError as error:
         if not (folder / "config.json").is_file():  # else another process was faster
             raise BackendError(f"cannot convert {file}: {error}") from error

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from cli.failure import CommandError
-from cli.program import existing
+from cli.files import existing
 from grammar.diagnostics import Diagnostic
 
 
@@ -15,7 +15,7 @@ def check_files(files: Sequence[str], strict: bool, as_json: bool) -> None:
     """Print every diagnostic of every file; exit 1 if one is an error (or, strictly, anything at all)."""
     from grammar.modules import check_file
 
-    remarks = [remark for file in files for remark in check_file(str(existing(file))).diagnostics]
+    remarks = [remark for file in files for remark in check_file(str(existing(file, ".scale"))).diagnostics]
     for remark in remarks:
         print(
             json.dumps(_plain(remark), ensure_ascii=False) if as_json else remark.render(),
@@ -46,7 +46,7 @@ def format_files(files: Sequence[str], check: bool) -> None:
 
     changed = []
     for file in files:
-        path = existing(file)
+        path = existing(file, ".scale")
         text = path.read_bytes().decode("utf-8")
         laid_out = format_source(text, str(path))
         if laid_out != text:
@@ -63,14 +63,16 @@ def run_file_tests(file: str) -> None:
     """Run a file's tests; one line each, exit 1 if one fails or there is none."""
     from grammar.testing import run_tests
 
-    outcomes = run_tests(existing(file))
+    outcomes = run_tests(existing(file, ".scale"))
+    if not outcomes:
+        raise CommandError(f'{file} has no tests. Write one, as in: test "it adds up" of program_name {{ expect posterior.p(3) > 0.5 }}')
     for outcome in outcomes:
         print(f"{'passed' if outcome.passed else 'FAILED'}  {outcome.title}")
         if not outcome.passed:
             print(f"  {outcome.path}:{outcome.line}: {outcome.message}")
     failed = sum(not outcome.passed for outcome in outcomes)
     print(f"{len(outcomes) - failed} passed, {failed} failed")
-    if failed or not outcomes:
+    if failed:
         raise SystemExit(1)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cli.doctor import shadows
 from cli.failure import CommandError
+from cli.files import existing
 from ppl import Program
 from ppl.errors import did_you_mean
 
@@ -30,18 +31,6 @@ def load_program(
         raise CommandError("--model rebinds the models of a .scale file; a .py file names its own")
     programs = {k: v for k, v in vars(_import(path)).items() if isinstance(v, Program)}
     return _pick(path, programs, name)
-
-
-def existing(path_text: str) -> Path:
-    """The path of a file that is there; otherwise one message with the nearest name."""
-    path = Path(path_text)
-    if not path.is_file():
-        folder = path.parent if path.parent.is_dir() else Path()
-        if path.is_dir():
-            raise CommandError(f"{path_text!r} is a folder: name a .py or .scale file in it")
-        near = did_you_mean(path.name, [p.name for p in folder.iterdir() if p.suffix in (".py", ".scale")])
-        raise CommandError(f"there is no file {path_text!r}.{near}")
-    return path
 
 
 def _of_scale(path: Path, name: str, models: Sequence[str], externs: Sequence[str], untrusted: bool) -> Program:
@@ -94,6 +83,8 @@ def _pick(path: Path, programs: dict[str, Program], name: str) -> Program:
 
 def _import(path: Path) -> Any:
     """Run a file of the user's as a module; what stands beside it can be imported, as under `python FILE`."""
+    from cli.doctor import shadows
+
     for hidden in shadows(path.parent):
         raise CommandError(f"{hidden} hides SCALE's own `{hidden.stem}` from {path.name}. Rename it.")
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -104,7 +95,7 @@ def _import(path: Path) -> Any:
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
-        raise CommandError(f"{error.filename}:{error.lineno}: {error.msg}", plain=True) from None
+        raise CommandError(f"{os.path.relpath(error.filename or path)}:{error.lineno}: {error.msg}", plain=True) from None
     except ModuleNotFoundError as error:
         raise CommandError(f"{path} needs the package {error.name!r}, which is not installed. Type: pip install {(error.name or '').partition('.')[0]}") from error
     return module

@@ -138,7 +138,7 @@ def remarks(result: Result) -> list[str]:
 def title(result: Result) -> tuple[str, str]:
     """The program under its engine; then who chose that, the seed, and how many traces there are."""
     source = {"call": "the call", "decorator": "the decorator", "infer line": "the infer line"}
-    parts = [f"engine chosen by {source.get(result.engine_source, result.engine_source)}", f"seed {result.seed}", f"{len(result):,} traces"]
+    parts = [f"engine chosen by {source.get(result.engine_source, result.engine_source)}", f"seed {result.seed}", f"{len(result):,} trace{'' if len(result) == 1 else 's'}"]
     if result.stopped:
         parts.append(f"stopped by {cause(result.stopped)}")
     return f"{result.program or 'result'} · {engine_line(result.engine)}", " · ".join(parts)
