@@ -18,11 +18,14 @@ from inference import (
     ab_mcts,
     astar,
     beam,
+    best_of,
     dvts,
     ets,
+    exact,
     importance,
     mcmc,
     mcts,
+    parallel_tempering,
     particle_gibbs,
     rebase,
     smc,
@@ -68,6 +71,8 @@ def guided(steps: int) -> int:
 
 
 SEARCHES = {
+    "exact": lambda n: exact(),
+    "best_of": lambda n: best_of(n),
     "beam": lambda n: beam(width=n, expand=2),
     "dvts": lambda n: dvts(trees=n // 2, expand=2),
     "rebase": lambda n: rebase(width=n),
@@ -78,19 +83,20 @@ SEARCHES = {
     "ab_mcts": lambda n: ab_mcts(nodes=10 * n),
     "mcmc": lambda n: mcmc(samples=n),
     "particle_gibbs": lambda n: particle_gibbs(particles=n, sweeps=2),
+    "parallel_tempering": lambda n: parallel_tempering(temperatures=[1.0, 2.0], sweeps=n),
 }
 
 
 def searches(sizes: tuple[int, ...], steps: int) -> None:
     """Milliseconds of CPU per node of every other engine, at two sizes: linear if the two agree."""
-    print(f"\n{'engine':>16} " + " ".join(f"{f'n={n}':>9}" for n in sizes) + f"   ms per node, {steps} steps deep")
+    print(f"\n{'engine':>18} " + " ".join(f"{f'n={n}':>9}" for n in sizes) + f"   ms per node, {steps} steps deep")
     for name, engine in SEARCHES.items():
         row = []
         for n in sizes:
             nodes = guided.run(steps, engine=engine(n), seed=1).cost.nodes
-            seconds = min(cpu(lambda: guided.run(steps, engine=engine(n), seed=1)) for _ in range(2))
+            seconds = min(cpu(lambda: guided.run(steps, engine=engine(n), seed=1)) for _ in range(5))
             row.append(1e3 * seconds / nodes)
-        print(f"{name:>16} " + " ".join(f"{ms:>9.3f}" for ms in row))
+        print(f"{name:>18} " + " ".join(f"{ms:>9.3f}" for ms in row))
 
 
 def floor(particles: int, steps: int) -> None:

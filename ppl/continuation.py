@@ -97,6 +97,7 @@ class Continuation:
             return False
         if self.status is not Status.RUNNING:
             self._greenlet = None
+            self.run.scheduler.rest(program_greenlet)
             if self.error is not None and (self.run.on_error == "raise" or isinstance(self.error, _ALWAYS_RAISED)):
                 raise self.error
         else:
@@ -108,8 +109,9 @@ class Continuation:
         if self.state is None and self.leaf.parent is not None:
             self._replay = replay_path(self.leaf) or None
         self._cursor = 0
-        program_greenlet = ProgramGreenlet(self._main)
+        program_greenlet = self.run.scheduler.rested() or ProgramGreenlet(_serve)
         program_greenlet.execution = self  # type: ignore[assignment]
+        program_greenlet.parent = getcurrent()
         self._greenlet, self._pyro = program_greenlet, None
         return program_greenlet
 
@@ -122,32 +124,12 @@ class Continuation:
         program_greenlet.parent = getcurrent()
         if self._pyro is None:
             program_greenlet.throw()
-            return
-        from ppl.bridge import pyro_stack_of
+        else:
+            from ppl.bridge import pyro_stack_of
 
-        with pyro_stack_of(self):
-            program_greenlet.throw()
-
-    @staticmethod
-    def _main() -> None:
-        """The greenlet's body. It looks its execution up, since a fork may have taken the greenlet over.
-
-        No frame of a suspended program may refer to the greenlet itself: such a cycle is never collected.
-        """
-        current: Any = getcurrent
-        execution = current().execution
-        run = execution.run
-        error: Exception | None = None
-        value: Any = None
-        try:
-            value = run.program.body(execution, run.args, run.kwargs)
-        except (Dead, GreenletExit):
-            return
-        except Exception as raised:
-            error = raised
-        execution = current().execution
-        if execution is not None:
-            execution._conclude(value, error)
+            with pyro_stack_of(self):
+                program_greenlet.throw()
+        self.run.scheduler.rest(program_greenlet)
 
     def _conclude(self, value: Any, error: Exception | None) -> None:
         if self.status is Status.DEAD:
@@ -206,6 +188,38 @@ class Continuation:
 
     def _mark_barrier(self) -> None:
         raise NotImplementedError
+
+
+def _serve() -> None:
+    """The body of a program's greenlet: one program after another, since making a greenlet costs more than resting."""
+    current: Any = getcurrent
+    while _run_program():
+        current().parent.switch()
+
+
+def _run_program() -> bool:
+    """Run the program of this greenlet's execution; whether the greenlet may serve another.
+
+    The execution is looked up, since a fork may have taken the greenlet over. No frame of a suspended program may
+    refer to the greenlet itself: such a cycle is never collected.
+    """
+    current: Any = getcurrent
+    execution = current().execution
+    run = execution.run
+    error: Exception | None = None
+    value: Any = None
+    try:
+        value = run.program.body(execution, run.args, run.kwargs)
+    except Dead:
+        return True
+    except GreenletExit:
+        return current().execution is None  # let go; if not, the greenlet itself is being collected
+    except Exception as raised:
+        error = raised
+    execution = current().execution
+    if execution is not None:
+        execution._conclude(value, error)
+    return True
 
 
 class LiveCache:

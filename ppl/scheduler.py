@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import greenlet
 
+from ppl.current import ProgramGreenlet
 from ppl.events import current_record, current_watcher
 from ppl.requests import Backend, Request
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ppl.run import Run
 
 REMEMBERED = 4096  # answers to deterministic requests kept for reuse within one scheduler
+RESTING = 256  # greenlets without a program kept for reuse
 
 
 class Stopped(BaseException):
@@ -115,6 +117,7 @@ class Scheduler:
         self.runs: list[Run] = []
         self.record = current_record()
         self.watcher = current_watcher()
+        self._resting: list[ProgramGreenlet] = []
         self.answers: OrderedDict[tuple[int, Any], Request] = OrderedDict()
         self.refused: dict[Run, str] = {}  # runs that were refused a call, and by which of their limits
 
@@ -142,6 +145,7 @@ class Scheduler:
             finally:
                 for task in list(self.tasks):
                     task.throw()  # those that an error elsewhere left waiting
+                self._resting.clear()
 
     def _loop(self, done: Callable[[], bool]) -> None:
         while True:
@@ -161,6 +165,22 @@ class Scheduler:
             if not any(self.rows.values()):
                 raise AssertionError("every task waits and no backend has work")
             self._step()
+
+    # -- greenlets -------------------------------------------------------------------------------------------------
+
+    def rest(self, program_greenlet: ProgramGreenlet) -> None:
+        """Keep a greenlet whose program is over for the next one, unless it died with it."""
+        program_greenlet.execution = None
+        if program_greenlet and len(self._resting) < RESTING:
+            self._resting.append(program_greenlet)
+
+    def rested(self) -> ProgramGreenlet | None:
+        """A greenlet that waits for a program, as good as new."""
+        if not self._resting:
+            return None
+        program_greenlet = self._resting.pop()
+        program_greenlet.gr_context = None  # what the last program set of its context variables
+        return program_greenlet
 
     # -- requests --------------------------------------------------------------------------------------------------
 

@@ -36,7 +36,12 @@ def single_site(trace, rng):
     return new if rng.random() < math.exp(min(0.0, log_ratio)) else trace
 
 
-SINGLE = [importance(1), smc(1), smc(1, ess_threshold=1.0, rejuvenate=single_site)]
+SINGLE = [
+    importance(1),
+    smc(1),
+    *(smc(1, scheme, 1.0) for scheme in (*SCHEMES, roulette)),
+    smc(1, ess_threshold=1.0, rejuvenate=single_site),
+]
 TWO = [
     importance(2),
     smc(2, ess_threshold=0.0),
@@ -49,7 +54,10 @@ THREE = [
     smc(3, ess_threshold=0.75),
     *(smc(3, s, 1.0) for s in (*SCHEMES, roulette) if s != "multinomial"),
 ]
-MULTINOMIAL = smc(3, "multinomial", 1.0)
+# three independent draws at a barrier: paths grow fast, so at every barrier on short programs only
+MULTINOMIAL, ADAPTIVE = smc(3, "multinomial", 1.0), smc(3, "multinomial", 0.75)
+MINUTES = {"guessed"}
+SECONDS = {"incr", "telescoping", "strings1e", "walk"}
 INFINITE = {"pair"}  # programs with a site that cannot be enumerated
 
 
@@ -59,11 +67,10 @@ def grid():
             yield pytest.param(name, engine, id=f"{name}-{label(engine)}")
         for engine in THREE:
             yield pytest.param(name, engine, id=f"{name}-{label(engine)}", marks=slow_if(case.size == "large"))
-        if case.size == "tiny" or name in (
-            "guided",
-            "inlined",
-        ):  # three independent draws at every barrier: paths grow fast
+        if case.size == "tiny" or name in ("guided", "inlined"):
             yield pytest.param(name, MULTINOMIAL, id=f"{name}-{label(MULTINOMIAL)}")
+        if name not in MINUTES:
+            yield pytest.param(name, ADAPTIVE, id=f"{name}-{label(ADAPTIVE)}", marks=slow_if(name in SECONDS))
 
 
 def label(engine) -> str:
