@@ -22,6 +22,7 @@ def test_the_wheel_holds_five_packages_and_their_data():
         assert ROOT / room / "py.typed" in data
         for file in data:
             known = (*patterns["*"], *patterns.get(room, ()))
-            assert any(fnmatch(file.name, pattern) for pattern in known), f"{file} is not in the wheel"
+            name = str(file.relative_to(ROOT / room))
+            assert any(fnmatch(name, pattern) for pattern in known), f"{file} is not in the wheel"
         for folder in {f.parent for f in (ROOT / room).rglob("*.py")}:
             assert ".".join(folder.relative_to(ROOT).parts) in packages, f"{folder} has no __init__.py"
