@@ -58,7 +58,7 @@ def combine(
     c: Checker, whole: s.Node, a: s.Expr | s.Identifier, left: Type, op: str, b: s.Expr, right: Type
 ) -> Type:
     """As `binary`, of operands that are already known; `a` may be the variable of `x += value`."""
-    if UNKNOWN in (left, right):
+    if UNKNOWN in (left, right) or NEVER in (left, right):  # an item of `[]` is of no type: the run says so
         return UNKNOWN
     if left in NUMBERS and right in NUMBERS:
         return _arithmetic(c, a, left, op, b, right)

@@ -11,7 +11,7 @@ import random
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -24,14 +24,16 @@ def example_files() -> list[Path]:
     return sorted(EXAMPLES.rglob("*.scale"))
 
 
-def mutants(text: str, count: int, rng: random.Random) -> Iterator[str]:
+def mutants(
+    text: str, count: int, rng: random.Random, replacements: Sequence[str] = REPLACEMENTS
+) -> Iterator[str]:
     """`count` copies of `text` with one token (never in a comment) deleted, doubled or replaced."""
     without_comments = re.sub(r"(?m)^#.*|  #.*", lambda match: " " * len(match[0]), text)
     spans = [match.span() for match in TOKEN.finditer(without_comments)]
-    for _ in range(count):
+    for _ in range(count if spans else 0):
         start, end = rng.choice(spans)
         token = text[start:end]
-        new = {"delete": "", "double": f"{token} {token}", "replace": rng.choice(REPLACEMENTS)}[rng.choice(KINDS)]
+        new = {"delete": "", "double": f"{token} {token}", "replace": rng.choice(replacements)}[rng.choice(KINDS)]
         yield text[:start] + new + text[end:]
 
 
