@@ -67,15 +67,16 @@ class _Effects:
 
     uses_heuristic = False
 
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
+    def __init__(self, steps: int, scores: bool) -> None:
+        self.steps, self.scores = steps, scores
 
     def search(self, run: Any) -> float:
         (execution,) = run.start()
         start, total = time.process_time(), 0
         for _ in range(self.steps):
             total += execution.sample("x", COIN)
-            execution.score(-0.01 * total, "score")
+            if self.scores:
+                execution.score(-0.01 * total, "score")
         return time.process_time() - start
 
 
@@ -119,14 +120,15 @@ def main() -> None:
     quick = parser.parse_args().quick
     steps, rounds = (2_000, 3) if quick else (10_000, 7)
     module = grammar.loads(TEXT)
-    names = ["core alone", "python, plain run", *(f".scale {name}" for name in module.programs)]
+    names = ["core loop", "core, samples only", "python loop", *(f".scale {name}" for name in module.programs)]
     works: list[Callable[[], float]] = [
-        lambda: loop.run(steps, engine=_Effects(steps), seed=0),
+        lambda: loop.run(steps, engine=_Effects(steps, scores=True), seed=0),  # type: ignore[misc]
+        lambda: loop.run(steps, engine=_Effects(steps, scores=False), seed=0),  # type: ignore[misc]
         *(lambda p=p: timed(p, steps) for p in (loop, *module.programs.values())),  # type: ignore[misc]
     ]
-    print("us per effect (loop: a sample and a score are two effects; calls and words: one sample)")
+    print("us per effect (loop: a sample and a score; words: a sample kept in a list; calls: a sample inside a call)")
     for name, seconds in zip(names, smallest(works, rounds), strict=True):
-        effects = steps * (1 if name.split()[-1] in ("calls", "words") else 2)
+        effects = steps * (2 if name.endswith("loop") else 1)
         print(f"  {name:<22} {1e6 * seconds / effects:7.2f}")
     print("us per fork, resumed to the next choice")
     for history in (200, 2_000) if quick else (200, 2_000, 20_000):

@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from grammar.codes import CODES
 from grammar.faults import Fuel
 from grammar.machine import FUEL
 from inference import beam, best_of, exact, importance, smc
+from ppl.dist import bernoulli
 from ppl.errors import AllDead, BackendError, PPLError, UsageError
 from ppl.execution import Execution, Stop
 from ppl.run import Run
@@ -83,6 +85,31 @@ def test_a_fork_costs_the_same_however_long_its_history():
     assert _steps_of_a_fork(200) == _steps_of_a_fork(20_000)
     steps, slots, shared = _steps_of_a_fork(10)
     assert steps < 20 and slots < 20 and shared
+
+
+def test_an_effect_costs_little_more_than_the_effect_itself():
+    """In CPU time, the best of interleaved rounds: 1.3 times the same effects in a plain Python loop, when measured."""
+    steps = 2_000
+    program = loads(
+        "program p(n: int) {\n  for _ in range(n) {\n    let x = sample bernoulli(0.5)\n    score -0.5 if x else 0.0\n  }\n}"
+    ).p
+    coin = bernoulli(0.5)
+
+    def core(run: Run) -> float:
+        (execution,) = run.start()
+        start = time.process_time()
+        for _ in range(steps):
+            execution.score(-0.5 if execution.sample("x", coin) else 0.0, "score")
+        return time.process_time() - start
+
+    def whole(run: Run) -> float:
+        (execution,) = run.start()
+        start = time.process_time()
+        run.advance_all([execution], Stop.END)
+        return time.process_time() - start
+
+    rounds = [[program.run(steps, engine=Engine(body), seed=0) for body in (core, whole)] for _ in range(7)]
+    assert min(r[1] for r in rounds) < 3 * min(r[0] for r in rounds)
 
 
 def test_a_restart_asks_no_model_again():
