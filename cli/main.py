@@ -136,12 +136,17 @@ def fmt(
 
 
 @app.command()
-def test(file: Annotated[str, typer.Argument(help="a .scale file", metavar="FILE")]) -> None:
+def test(
+    file: Annotated[str, typer.Argument(help="a .scale file", metavar="FILE")],
+    extern: Annotated[
+        list[str] | None, typer.Option(help="a function for an extern, as in FILE.py:NAME; repeatable")
+    ] = None,
+) -> None:
     """Run the tests that stand in a .scale file."""
     with failures_as_messages():
         from cli.language import run_file_tests
 
-        run_file_tests(file)
+        run_file_tests(file, extern or ())
 
 
 @app.command()

@@ -36,8 +36,7 @@ def load_program(
 def _of_scale(path: Path, name: str, models: Sequence[str], externs: Sequence[str], untrusted: bool) -> Program:
     import grammar
 
-    functions = {given.rpartition(":")[2]: _function(given) for given in externs}
-    module = grammar.load(path, dict(map(_model, models)), functions, untrusted=untrusted)
+    module = grammar.load(path, dict(map(_model, models)), bound_externs(externs), untrusted=untrusted)
     if not name:
         return module.main
     if name not in module.programs:
@@ -53,8 +52,12 @@ def _model(given: str) -> tuple[str, str]:
     return name, spec
 
 
+def bound_externs(given: Sequence[str]) -> dict[str, Any]:
+    """The functions of "FILE.py:NAME"s, by name."""
+    return {each.rpartition(":")[2]: _function(each) for each in given}
+
+
 def _function(given: str) -> Any:
-    """FILE.py:NAME as a function."""
     file, _, name = given.rpartition(":")
     if not file:
         raise CommandError(f"--extern {given!r}: write FILE.py:NAME")

@@ -31,7 +31,8 @@ def exercise(text: str) -> str:
         return "refused"
     laid_out = format_source(text)
     assert format_source(laid_out) == laid_out
-    return "ran" if all([run_one(checked, name) for name in checked.programs]) else "checked"
+    ran = [run_one(checked, name) for name in checked.programs]
+    return "ran" if all(ran) else "checked"
 
 
 def run_one(checked: Any, name: str) -> bool:

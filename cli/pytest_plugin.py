@@ -1,6 +1,7 @@
 """`pytest` runs the `test` blocks of .scale files: pytest loads this by its entry point, `-p no:scale` leaves it out.
 
 A file without `test` blocks is no test file. A file with mistakes is one error, told as `scale check` tells it.
+`extern fn`s are bound by the option `scale_externs` of pytest's own settings: a line FILE.py:NAME each, relative to them.
 """
 
 from __future__ import annotations
@@ -12,9 +13,13 @@ from typing import Any
 
 import pytest
 
-from grammar.diagnostics import ScaleError
+from cli.failure import CommandError
 
 _TEST_BLOCK = re.compile(r'^[ \t]*test[ \t]*"', re.MULTILINE)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addini("scale_externs", "functions for the extern fns of .scale files, as FILE.py:NAME", type="paths", default=[])
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -27,27 +32,31 @@ class ScaleFile(pytest.File):
     """A .scale file that holds tests."""
 
     def collect(self) -> Iterator[ScaleTest]:
+        from cli.program import bound_externs
         from grammar.testing import tested_file
 
-        checked = tested_file(self.path)
+        externs = bound_externs([str(path) for path in self.config.getini("scale_externs")])
+        checked = tested_file(self.path, externs)
         for case in checked.tests:
-            yield ScaleTest.from_parent(self, name=case.title, checked=checked, case=case)
+            yield ScaleTest.from_parent(self, name=case.title, checked=checked, case=case, externs=externs)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
-        return str(excinfo.value) if isinstance(excinfo.value, ScaleError) else super().repr_failure(excinfo)
+        from grammar.diagnostics import ScaleError
+
+        return str(excinfo.value) if isinstance(excinfo.value, (ScaleError, CommandError)) else super().repr_failure(excinfo)
 
 
 class ScaleTest(pytest.Item):
     """One `test` block."""
 
-    def __init__(self, *, checked: Any, case: Any, **options: Any) -> None:
+    def __init__(self, *, checked: Any, case: Any, externs: Any, **options: Any) -> None:
         super().__init__(**options)
-        self.checked, self.case = checked, case
+        self.checked, self.case, self.externs = checked, case, externs
 
     def runtest(self) -> None:
         from grammar.testing import run_test
 
-        outcome = run_test(self.checked, self.case)
+        outcome = run_test(self.checked, self.case, externs=self.externs)
         if not outcome.passed:
             raise Unexpected(outcome.message)
 
