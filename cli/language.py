@@ -59,11 +59,12 @@ def format_files(files: Sequence[str], check: bool) -> None:
         raise SystemExit(1)
 
 
-def run_file_tests(file: str) -> None:
+def run_file_tests(file: str, externs: Sequence[str]) -> None:
     """Run a file's tests; one line each, exit 1 if one fails or there is none."""
+    from cli.program import bound_externs
     from grammar.testing import run_tests
 
-    outcomes = run_tests(existing(file, ".scale"))
+    outcomes = run_tests(existing(file, ".scale"), externs=bound_externs(externs))
     if not outcomes:
         raise CommandError(f'{file} has no tests. Write one, as in: test "it adds up" of program_name {{ expect posterior.p(3) > 0.5 }}')
     for outcome in outcomes:
