@@ -11,7 +11,6 @@ from rich.table import Table
 
 from backends import TableLM
 from ppl import Posterior, model, sample, score
-from ppl.errors import ResultError
 
 lm = TableLM({
     "":  {"a": 0.5, "b": 0.3, "$": 0.2},
@@ -40,10 +39,7 @@ ENGINES = [
 table = Table("engine", "P(b)", "log evidence", "best", "nodes")
 for engine in ENGINES:  # a string here, or smc(particles=1000) from inference: the same
     result = favours_b.run(engine=engine, seed=0)
-    try:
-        evidence = f"{result.log_evidence:.3f}"
-    except ResultError:  # chains and searches have none, and say why
-        evidence = "-"
+    evidence = f"{result.log_evidence:.3f}" if hasattr(result, "log_evidence") else "-"  # reading it says why not
     share = f"{result.p('b'):.3f}" if isinstance(result, Posterior) else "-"  # ranks are no probabilities
     table.add_row(engine, share, evidence, result.best.value, str(result.cost.nodes))
 print(table)
