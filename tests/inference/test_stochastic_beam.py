@@ -79,6 +79,31 @@ def test_the_first_is_an_ordinary_draw():
     assert near(firsts, P).max() < 4.5
 
 
+# Six first choices, of which a beam of 1 or 2 goes on from 2 or 3 only: nodes are dropped before their children are known.
+EARLY = (0.3, 0.2, 0.2, 0.15, 0.1, 0.05)
+LATE = ((0.9, 0.1), (0.5, 0.5), (0.2, 0.8), (0.6, 0.4), (0.5, 0.5), (0.3, 0.7))
+
+
+@model
+def narrowing():
+    i = sample("i", categorical(dict(enumerate(EARLY))))
+    j = sample("j", categorical(dict(enumerate(LATE[i]))))
+    return 2 * i + j
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_dropping_nodes_early_changes_nothing(k, runs=600):
+    """Inclusion by enumeration, the evidence 1, and E[i^2]; power as above for a shift of .1 in an inclusion."""
+    p = [EARLY[i] * LATE[i][j] for i, j in itertools.product(range(6), range(2))]
+    results = [narrowing.run(engine=stochastic_beam(k), seed=(k, seed)) for seed in range(runs)]
+    hits = np.zeros((runs, 12))
+    for hit, result in zip(hits, results, strict=True):
+        hit[result.values] = 1
+    assert near(hits, inclusion(p, k)).max() < 4.5
+    assert near([math.exp(r.log_evidence) for r in results], 1.0) < 4.5
+    assert near([estimate(r) for r in results], sum(q * i**2 for i, q in enumerate(p))) < 4.5
+
+
 class RootAt0(Streams):
     """Every stream as it is, but the root's Gumbel is 0, as in sampling without estimation."""
 
