@@ -10,7 +10,6 @@ from __future__ import annotations
 import enum
 import os
 import sys
-from collections import OrderedDict
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -231,12 +230,13 @@ class LiveCache:
     def __init__(self, bound: int) -> None:
         self.bound = bound
         self.waiting: set[Continuation] = set()
-        self._parked: OrderedDict[Continuation, None] = OrderedDict()
+        self._parked: dict[Continuation, None] = {}
 
     def keep(self, continuation: Continuation) -> None:
         self._parked[continuation] = None
         if len(self._parked) > self.bound:
-            oldest, _ = self._parked.popitem(last=False)
+            oldest = next(iter(self._parked))
+            del self._parked[oldest]
             oldest.release()
 
     def take(self, continuation: Continuation) -> None:

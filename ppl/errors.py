@@ -81,3 +81,13 @@ def end_at_user_line(error: BaseException, ours: tuple[str, ...]) -> None:
         frame = frame.tb_next
     if last is not None:
         last.tb_next = None
+
+
+def go_on_at_user_line(error: BaseException, ours: tuple[str, ...]) -> None:
+    """Leave out of a traceback what lies between its first frame and the first that is not ours, if there is one."""
+    first = error.__traceback__
+    frame = first
+    while frame is not None and frame.tb_frame.f_code.co_filename.startswith(ours):
+        frame = frame.tb_next
+    if first is not None and frame is not None and frame is not first:
+        first.tb_next = frame

@@ -10,7 +10,7 @@ import enum
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ppl.boundary import check_weight, isolate
 from ppl.continuation import Continuation, diverged
@@ -37,7 +37,7 @@ class Stop(enum.Enum):
     ANY = "any"  # to the next choice of any kind
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Choice:
     """The choice an execution is parked at."""
 
@@ -47,8 +47,7 @@ class Choice:
     proposal: Distribution | None
 
 
-@dataclass(frozen=True, slots=True)
-class Forced:
+class Forced(NamedTuple):
     """A value given to a choice instead of drawing it.
 
     With `log_q` the weight gains log p - log_q (0.0 for an enumerated branch or a constraint). Without, the value
@@ -104,13 +103,13 @@ class Interpreter(Continuation):
             return isolate(self._replayed("sample", name).value)
         dist = _read("sample", name, dist)
         proposal = None if proposal is None else _read("sample", name, proposal)
-        name, index = next_use(name, self.counters)
-        me = self if self._passing else self._approach(Choice(name, index, dist, proposal))
+        name, index = (name, self.counters.get(name, 0)) if name[-1:] != "]" else next_use(name, self.counters)
+        me = self if self._passing else self._approach(name, index, dist, proposal)
         me._passing = False
         me.choice = None
         return me._choose(name, index, dist, proposal)
 
-    def _approach(self, choice: Choice) -> Interpreter:
+    def _approach(self, name: str, index: int, dist: Distribution, proposal: Distribution | None) -> Interpreter:
         """Mark the barrier before a choice and park there if an engine wants to look.
 
         Returns who goes on: a child may have adopted the greenlet meanwhile.
@@ -118,14 +117,16 @@ class Interpreter(Continuation):
         barrier = self.pending
         if barrier:
             self._mark_barrier()
-        if not self._stops(barrier, choice.dist):
+        if not self._stops(barrier, dist):
             return self
-        self.choice = choice
+        self.choice = Choice(name, index, dist, proposal)
         self._passing = True
         self._park()
         return require_execution("sample")
 
     def _choose(self, name: str, index: int, dist: Distribution, proposal: Distribution | None) -> Any:
+        if self.run.timed:
+            self._keep_time()
         forced, self.forced = self.forced, None
         if forced is not None or proposal is not None or dist.weighted:
             self.pending = True  # an enumerated branch weighs; a policy's value does not change where barriers lie
@@ -158,6 +159,15 @@ class Interpreter(Continuation):
         if forced.log_q is None and proposal is not None:
             return forced.value, log_p, self._assess(proposal, forced.value, name)
         return forced.value, log_p, forced.log_q
+
+    def _keep_time(self) -> None:
+        """Park for good once the time is up: a program may go on for long without asking any model."""
+        for run in self.run.chain:
+            if run.overdue():
+                run.stop("seconds")
+        if any(run.stopped is not None for run in self.run.chain):
+            self.waiting = Plan("time", [], list)
+            self._park()
 
     def _draw(
         self, name: str, index: int, dist: Distribution, proposal: Distribution | None

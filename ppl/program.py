@@ -13,7 +13,7 @@ from ppl.boundary import isolate
 from ppl.continuation import OURS
 from ppl.cost import limit as limit_of
 from ppl.current import execution_here
-from ppl.errors import AllDead, OptionError, PPLError, UsageError, end_at_user_line
+from ppl.errors import AllDead, OptionError, PPLError, UsageError, end_at_user_line, go_on_at_user_line
 from ppl.execution import Execution, Stop
 from ppl.requests import Request
 from ppl.run import Run, begin, begin_nested
@@ -269,7 +269,7 @@ def _failed(tasks: list[Task]) -> bool:
 
 
 class _errors_at_user_line:  # noqa: N801
-    """Our errors end at the user's line; anybody's lose the frames of engine and scheduler."""
+    """Our errors end at the user's line; anybody's lose the frames of engine and scheduler above their program."""
 
     def __enter__(self) -> None: ...
 
@@ -278,6 +278,7 @@ class _errors_at_user_line:  # noqa: N801
             return
         if isinstance(error, PPLError):
             end_at_user_line(error, OURS)
+        go_on_at_user_line(error, OURS)
 
 
 def resolve_engine(engine: Any) -> Any:

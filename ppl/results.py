@@ -203,6 +203,12 @@ class Result:
         head = f"{type(self).__name__}({self.program} under {self.engine}, seed={self.seed!r}, {n} traces"
         return f"{head}{f', stopped={self.stopped!r}' if self.stopped else ''})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled without its program and models, so that results cross processes."""
+        from ppl.storage import pack, unpack
+
+        return unpack, (type(self), pack(self))
+
     def __deepcopy__(self, memo: Any) -> Self:
         return self
 

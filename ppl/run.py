@@ -85,7 +85,8 @@ class Run:
         self.generations: int | None = 1
         self.tasks: list[Task] = []
         self.chain: tuple[Run, ...] = (self, *(parent.chain if parent is not None else ()))
-        self._bounded = any(run.limit is not None for run in self.chain)
+        bounds = [run.limit for run in self.chain if run.limit is not None]
+        self._bounded, self.timed = bool(bounds), any(b.seconds is not None for b in bounds)
         self._ids = 0
         self._starts = 0
 

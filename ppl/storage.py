@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ppl.results import Result
 
 R = TypeVar("R", bound="Result")
+Code = Callable[[Any], Any]
 FORMAT = "scale-ppl result 1"
 
 
@@ -64,7 +65,7 @@ def decode(data: Any) -> Any:
     return data
 
 
-def _trace_data(trace: Trace) -> dict[str, Any]:
+def _trace_data(trace: Trace, encode: Code) -> dict[str, Any]:
     return {
         "value": encode(trace.value),
         "status": trace.status,
@@ -80,7 +81,7 @@ def _trace_data(trace: Trace) -> dict[str, Any]:
     }
 
 
-def _trace(data: dict[str, Any]) -> Trace:
+def _trace(data: dict[str, Any], decode: Code) -> Trace:
     leaf = Node(None, "start", "")
     for name, index, *site in data["sites"]:
         value, log_prob, log_q, log_weight = map(decode, site)
@@ -95,8 +96,9 @@ def _trace(data: dict[str, Any]) -> Trace:
     )
 
 
-def save(result: Result, path: Path) -> Path:
-    data = {
+def pack(result: Result, encode: Code = lambda value: value) -> dict[str, Any]:
+    """A result without its program, models and distributions; its values go through `encode`."""
+    return {
         "format": FORMAT,
         "kind": result.kind,
         "program": result.program,
@@ -110,9 +112,26 @@ def save(result: Result, path: Path) -> Path:
         "cost": result.cost.as_dict(),
         "ess_steps": result.ess_steps,
         "log_evidence_error": encode(result.log_evidence_error),
-        "traces": [_trace_data(t) for t in result.traces],
+        "traces": [_trace_data(t, encode) for t in result.traces],
     }
-    path.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def unpack(cls: type[R], data: dict[str, Any], decode: Code = lambda value: value) -> R:
+    """The result that `pack` made this of; its traces have choices, records, and the rest of their weight as one score."""
+    result = cls(
+        [_trace(t, decode) for t in data["traces"]], engine=data["engine"], program=data["program"],
+        seed=decode(data["seed"]), cost=Cost(**data["cost"]), stopped=data["stopped"], no_evidence=data["no_evidence"],
+    )  # fmt: skip
+    result.warnings = data["warnings"]
+    result.engine_source = data["engine_source"]
+    result.ess_steps = data.get("ess_steps", [])
+    result.log_evidence_error = decode(data.get("log_evidence_error"))
+    result.reasons.update(data["reasons"])
+    return result
+
+
+def save(result: Result, path: Path) -> Path:
+    path.write_text(json.dumps(pack(result, encode), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return path
 
 
@@ -123,18 +142,12 @@ def load(cls: type[R], path: Path) -> R:
         raise ResultError(f"{path} is not a saved result: {error}") from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise ResultError(f"{path} is not a saved result ({FORMAT!r} expected)")
-    if data["kind"] != cls.kind:
-        raise ResultError(f"{path} holds a {data['kind']} result; {cls.__name__}.load reads {cls.kind} results")
-    result = cls(
-        [_trace(t) for t in data["traces"]], engine=data["engine"], program=data["program"], seed=decode(data["seed"]),
-        cost=Cost(**data["cost"]), stopped=data["stopped"], no_evidence=data["no_evidence"],
-    )  # fmt: skip
-    result.warnings = data["warnings"]
-    result.engine_source = data["engine_source"]
-    result.ess_steps = data.get("ess_steps", [])
-    result.log_evidence_error = decode(data.get("log_evidence_error"))
-    result.reasons.update(data["reasons"])
-    return result
+    if data.get("kind") != cls.kind:
+        raise ResultError(f"{path} holds a {data.get('kind')} result; {cls.__name__}.load reads {cls.kind} results")
+    try:
+        return unpack(cls, data, decode)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ResultError(f"{path} is a damaged result: {error!r}") from None
 
 
 def to_pandas(result: Result) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -191,6 +192,9 @@ def test_saved_results_of_other_kinds(tmp_path):
     assert loaded.values == search.values and loaded.vote() == search.vote()
     with pytest.raises(ResultError, match=r"holds a search result; Posterior\.load reads posterior results"):
         Posterior.load(tmp_path / "search.json")
+    (tmp_path / "cut.json").write_text('{"format": "scale-ppl result 1", "kind": "posterior"}')
+    with pytest.raises(ResultError, match=r"cut.json is a damaged result: KeyError\('traces'\)"):
+        Posterior.load(tmp_path / "cut.json")
     (tmp_path / "other.json").write_text("[1, 2]")
     with pytest.raises(ResultError, match="is not a saved result"):
         Posterior.load(tmp_path / "other.json")
@@ -201,6 +205,27 @@ def test_saved_results_of_other_kinds(tmp_path):
     assert reloaded.stopped == "nodes"
     with pytest.raises(ResultError, match="stopped by its limit on nodes"):
         _ = reloaded.log_evidence
+
+
+@pytest.mark.parametrize("engine", [importance(4), smc(4, ess_threshold=1.0), best_of(3)], ids=repr)
+def test_a_result_crosses_processes(engine):
+    """Pickled with its values as they are (not as JSON); long traces too."""
+
+    @model
+    def program():
+        for _ in range(3000):
+            sample("x", bernoulli(0.5))
+        a = sample("a", uniform([torch.tensor(1.0), torch.tensor(2.0)]))
+        score(-float(a))
+        record("set", {1, 2})
+        return a, b"bytes", 1j
+
+    result = program.run(engine=engine, seed=0)
+    copied = pickle.loads(pickle.dumps(result))
+    assert type(copied) is type(result) and copied.values == result.values
+    assert [t.records for t in copied.traces] == [t.records for t in result.traces]
+    assert list(copied.log_weights) == list(result.log_weights) and copied.marginal("a") == result.marginal("a")
+    assert copied.cost.as_dict() == result.cost.as_dict() and repr(copied) == repr(result)
 
 
 def test_tables(posterior):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 
@@ -78,6 +79,27 @@ def test_batches_and_windows_change_nothing(speller):
         check_replay_invariance(engine, prefer_b(speller), (3,))
 
 
+class Moody(Speller):
+    """Answers a few of the waiting rows each step, the last first: what a slow or crowded server might do."""
+
+    def __init__(self, seed):
+        super().__init__()
+        self.rng = random.Random(seed)
+
+    def step(self, rows):
+        super().step([row for row in reversed(rows) if self.rng.random() < 0.4] or rows[:1])
+
+
+@pytest.mark.parametrize("engine", [importance(4), smc(4), smc(5, "multinomial", 1.0), best_of(3)], ids=repr)
+def test_the_order_of_answers_changes_nothing(engine):
+    def results(speller):
+        return [fingerprint(r, cost=False) for r in prefer_b(speller).map([3, 1, 2], engine=engine, seed=4)]
+
+    expected = results(Speller())
+    for seed in range(5):
+        assert results(Moody(seed)) == expected
+
+
 def test_equal_deterministic_requests_are_served_once_and_draws_never(speller):
     @model
     def program():
@@ -124,6 +146,20 @@ def test_a_limit_that_suffices_changes_nothing(speller):
 def test_no_time_at_all(speller):
     result = prefer_b(speller).run(2, engine=smc(3), limit=limit(seconds=0))
     assert result.stopped == "seconds" and result.cost.nodes == 0
+
+
+def test_time_ends_a_program_that_asks_no_model():
+    """Between two barriers too, and inside a query."""
+
+    @model
+    def endless():
+        while True:
+            sample("x", bernoulli(0.5))
+
+    around = model(lambda: importance(1)(endless)().values)
+    for program, engine in ((endless, importance(2)), (endless, smc(2)), (around, importance(1))):
+        result = program.run(engine=engine, seed=0, limit=limit(seconds=0.05))
+        assert result.stopped == "seconds" and result.values == [] and result.cost.seconds < 2
 
 
 def test_each_problem_has_its_own_limit(speller):
