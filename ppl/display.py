@@ -165,7 +165,7 @@ def card(result: Result) -> Any:
     heading, details_line = title(result)
     answers = Table.grid(padding=(0, 2))
     answers.add_column(justify="right", no_wrap=True, min_width=6)
-    answers.add_column(no_wrap=True, min_width=BAR)
+    answers.add_column(no_wrap=True)
     answers.add_column(overflow="fold")
     shown, more, rest = rows(result)
     for i, row in enumerate(shown):

@@ -9,18 +9,19 @@ right" the weight on right solutions. Intervals are 95 %, over puzzles.
 
 import argparse
 import csv
-import math
 import time
+import warnings
+from contextlib import nullcontext
 
 from checker import solved
+from display import Board, final_table, show_search
 from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 from solve import HERE, lm, solve
 
+import grammar
 from inference import astar, beam, best_of, ets, importance, smc
 from ppl import Result, limit
-from ppl.events import watching
+from ppl.events import recording, watching
 
 TOKENS = 500  # per puzzle: 16 solutions of three lines
 ENGINES = {
@@ -53,24 +54,12 @@ def readings(numbers: str, result: Result) -> tuple[float, float]:
     return float(is_right(numbers, result.best.value)), share
 
 
-def interval(shares: list[float]) -> str:
-    mean = sum(shares) / len(shares)
-    spread = math.sqrt(sum((s - mean) ** 2 for s in shares) / max(len(shares) - 1, 1) / len(shares))
-    return f"{mean:.2f} ± {1.96 * spread:.2f}"
-
-
-def measure(name: str, puzzles: list[str], seed: int, progress: Progress) -> dict[str, list[float]]:
+def measure(name: str, puzzles: list[str], seed: int, board: Board) -> dict[str, list[float]]:
     """One engine over all puzzles, their model calls in common batches."""
+    board.begin(name)
     lm.forget()  # each engine pays for its own tokens
-    task = progress.add_task(f"{name:<11}", total=len(puzzles))
-
-    def watch(runs: object) -> None:
-        done = sum(all(t.dead for t in run.tasks) for run in runs)  # type: ignore[attr-defined]
-        progress.update(task, completed=done)
-
-    with watching(watch):
+    with watching(board.watch):
         results = solve.map(puzzles, engine=ENGINES[name], seed=seed, limit=limit(tokens=TOKENS))
-    progress.update(task, completed=len(puzzles))
     read = [readings(p, r) for p, r in zip(puzzles, results, strict=True)]
     costs = [r.cost for r in results]
     return {
@@ -78,18 +67,32 @@ def measure(name: str, puzzles: list[str], seed: int, progress: Progress) -> dic
         "share": [share for _, share in read],
         "tokens": [float(c.generated_tokens) for c in costs],
         "reward": [float(c.reward_tokens) for c in costs],
-        "forwarded": [float(c.forwarded_tokens) for c in costs],
+        "shared": [c.shared_tokens / max(c.shared_tokens + c.forwarded_tokens, 1) for c in costs],
     }
 
 
 def compare(engines: list[str], puzzles: list[str], seeds: int, console: Console) -> dict[str, dict[str, list[float]]]:
     found: dict[str, dict[str, list[float]]] = {}
-    with Progress(console=console, transient=True) as progress:
+    board = Board(engines, len(puzzles) * seeds, readings, console)
+    with board.live or nullcontext():
         for name in engines:
             for seed in range(seeds):
-                for column, numbers in measure(name, puzzles, seed, progress).items():
+                for column, numbers in measure(name, puzzles, seed, board).items():
                     found.setdefault(name, {}).setdefault(column, []).extend(numbers)
     return found
+
+
+def one_search(puzzles: list[str], console: Console) -> None:
+    """Draw how SMC found a solution that best-of-n missed, by the program's twin in the .scale language."""
+    twin = grammar.load(HERE / "solve.scale").solve
+    for numbers in puzzles:
+        missed = solve.run(numbers, engine=ENGINES["best_of"], seed=0)
+        with recording():
+            found = twin.run(numbers, engine=ENGINES["smc"], seed=0)
+        if not readings(numbers, missed)[0] and readings(numbers, found)[0]:
+            console.print("\nOne search, by the program's twin solve.scale; best-of-n misses this puzzle:", highlight=False)
+            show_search(found, f"{numbers} -> 24", console)
+            return
 
 
 def main() -> None:
@@ -98,24 +101,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=list(ENGINES))
     options = parser.parse_args()
+    warnings.filterwarnings("ignore", message=".* of a run stopped by its limit")  # equal tokens is the point
     console = Console()
     start = time.perf_counter()
     found = compare(options.engines, test_puzzles(options.puzzles), options.seeds, console)
-    title = f"Game of 24: {options.puzzles} unseen puzzles x {options.seeds} seeds, at most {TOKENS} tokens each"
-    table = Table(title=title)
-    table.add_column("engine")
-    for column in ("returned right", "share right", "tokens", "reward tokens", "forwarded"):
-        table.add_column(column, justify="right")
-    for name, columns in found.items():
-        means = [f"{sum(columns[c]) / len(columns[c]):.0f}" for c in ("tokens", "reward", "forwarded")]
-        table.add_row(
-            repr(ENGINES[name]).split("(")[0], interval(columns["returned"]), interval(columns["share"]), *means
-        )
-    console.print(table)
+    title = f"Game of 24: {options.puzzles} unseen puzzles x {options.seeds} seed{'s' if options.seeds > 1 else ''}, at most {TOKENS} tokens each"
+    console.print(final_table(found, title))
     console.print(
-        "tokens: drawn per puzzle; reward tokens: read by the reward; forwarded: what really went through the model,"
-        f" reward included, because every prefix is computed once. {time.perf_counter() - start:.0f} s."
-    )
+        "tokens: drawn per puzzle · reward tokens: read by the reward · KV shared: of all tokens read, those computed"
+        f" before · {time.perf_counter() - start:.0f} s", style="dim", highlight=False,
+    )  # fmt: skip
+    one_search(test_puzzles(options.puzzles), console)
 
 
 if __name__ == "__main__":
