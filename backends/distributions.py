@@ -6,11 +6,13 @@ and carry no key, so they are never merged; everything deterministic carries one
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from backends.text import Context, Text, Tokens
+from ppl.current import execution_here
 from ppl.dist import Deferred
 from ppl.errors import SupportError, UsageError
 from ppl.population import log_sum_exp
@@ -18,6 +20,7 @@ from ppl.requests import Draw, Drawn, NextToken, Plan, ScoreText
 
 if TYPE_CHECKING:
     from backends.language_model import LanguageModel, Settings
+    from backends.masks import Mask
 
 NEG_INF = -math.inf
 Path = tuple[Tokens, bool]  # tokens, and whether the end token follows
@@ -28,10 +31,26 @@ class _AfterContext(Deferred):
 
     def __init__(self, model: LanguageModel, context: Context, settings: Settings) -> None:
         self.model, self.context, self.settings = model, context, settings
+        self.weighted = settings.weighted
+        if settings.biased:
+            self.caveat = (
+                f"drawn under mode='mask' of {settings.constraint!r}, which is biased: texts that the mask had to force"
+                " count as if the model had chosen them. mode='condition' weighs them."
+            )
+
+    def sample(self, rng: Any) -> Any:
+        """UsageError where a draw carries a weight: only a program can."""
+        if self.weighted and execution_here() is None:
+            held = repr(self.settings.constraint or "guide=")
+            raise UsageError(
+                f"a draw under {held} carries a weight, which .sample outside a program would lose. Draw it in a"
+                " program by sample(name, ...), or say mode='mask' for masked decoding."
+            )
+        return super().sample(rng)
 
     def _score(self, path: Path) -> ScoreText:
         self.model.need("score")
-        key = ("score", self.context.key, path, self.settings.warp)
+        key = ("score", self.context.key, path, self.settings.law)
         return ScoreText(backend=self.model, key=key, context=self.context, settings=self.settings, value=path)
 
     def _draw(self, max_tokens: int, rng: Any) -> Draw:
@@ -42,7 +61,8 @@ class _AfterContext(Deferred):
         )  # fmt: skip
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__} of {self.model.name}"
+        held = f" under {self.settings.constraint!r}" if self.settings.constraint is not None else ""
+        return f"{type(self).__name__} of {self.model.name}{held}"
 
 
 class TextDistribution(_AfterContext):
@@ -112,13 +132,20 @@ class TextDistribution(_AfterContext):
     def _fits(self, tokens: Tokens, finish: str | None) -> bool:
         """Whether a text of these tokens can finish so here; with prefix=True, whether one can begin so."""
         length = self._length()
-        if len(tokens) > length or self._stops(tokens[:-1]):
+        if len(tokens) > length or self._stops(tokens[:-1]) or finish == "stuck":
+            return False
+        if self.settings.constraint is not None and not self._holds(tokens, finish):
             return False
         if self.prefix:
             return True
         if finish == "stop" or self._stops(tokens):
             return finish == "stop" and self._stops(tokens)
         return len(tokens) == length if finish == "length" else len(tokens) < length
+
+    def _holds(self, tokens: Tokens, finish: str | None) -> bool:
+        constraint = self.settings.constraint
+        assert constraint is not None
+        return constraint.holds(self.model, self.settings, tokens, None if self.prefix else finish)
 
     def _stops(self, tokens: Tokens) -> bool:
         return bool(self.settings.stop) and self.settings.stop_in(self.model.decode(tokens)) is not None
@@ -140,7 +167,7 @@ class TokenDistribution(_AfterContext):
 
         def finish(results: list[Any]) -> Drawn:
             drawn: Drawn = results[0]
-            return Drawn(self._value(drawn.value), drawn.log_prob, drawn.log_q)
+            return dataclasses.replace(drawn, value=self._value(drawn.value))
 
         return Plan("token", [self._draw(1, rng)], finish)
 
@@ -150,7 +177,15 @@ class TokenDistribution(_AfterContext):
         return Text(str(text), text.tokens, None, self.model)
 
     def assess(self, value: Any) -> Plan[float]:
-        return Plan("score token", [self._score(self._path(value))], lambda results: float(results[0]))
+        tokens, closed = path = self._path(value)
+        mask = self._mask()
+        if mask is not None and not (mask.ends if closed else mask.allows(tokens[0])):
+            return Plan("score token", [], lambda _: NEG_INF)
+        return Plan("score token", [self._score(path)], lambda results: float(results[0]))
+
+    def _mask(self) -> Mask | None:
+        constraint = self.settings.constraint
+        return None if constraint is None else constraint.begin(self.model, self.settings)
 
     def _path(self, value: Any) -> Path:
         if not isinstance(value, str):
@@ -165,9 +200,10 @@ class TokenDistribution(_AfterContext):
     def table(self) -> Plan[list[tuple[Any, float]]]:
         self.model.need("next_token")
         self.model.room(self.context)
-        key = ("next", self.context.key, self.settings.warp)
+        key = ("next", self.context.key, self.settings.law)
         request = NextToken(backend=self.model, key=key, context=self.context, settings=self.settings)
-        return Plan("next token", [request], lambda results: self.model.token_values(results[0]))
+        mask = self._mask()
+        return Plan("next token", [request], lambda results: self.model.token_values(results[0], mask))
 
 
 class ChoiceDistribution(_AfterContext):

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backends.distributions import inverse_cdf
-from backends.language_model import Draft, LanguageModel, Settings, charge_once
+from backends.language_model import Draft, Guide, LanguageModel, Settings, charge_once
+from backends.masks import Lexicon, Mask, lexicon_of
 from backends.text import Context, Text, Tokens, Turn
 from ppl.errors import BackendError, UsageError
 from ppl.requests import Draw, NextToken, Request, ScoreText
@@ -29,7 +30,7 @@ class TableLM(LanguageModel):
     """
 
     name = "table"
-    capabilities = frozenset({"draw", "score", "next_token"})
+    capabilities = frozenset({"draw", "score", "next_token", "grammar"})
     vocabulary = "one-character symbols"
     window = 4096
 
@@ -49,13 +50,24 @@ class TableLM(LanguageModel):
     def render(self, turns: tuple[Turn, ...]) -> Tokens:
         return tuple(symbol for _, pieces in turns for piece in pieces for symbol in self.tokens_of(piece))
 
-    def token_values(self, answer: Row) -> list[tuple[Text, float]]:
+    def make_lexicon(self) -> Lexicon:
+        symbols = sorted({symbol for row in self.rows.values() for symbol in row} | {*self.rows} - {"", self.end_text})
+        ids = {symbol: i for i, symbol in enumerate(s for s in symbols if s != self.end_text)}
+        return lexicon_of([s.encode() for s in ids], lambda text: [ids.get(c, -1) for c in text], lambda s: ids.get(s, -1))
+
+    def token_values(self, answer: Row, mask: Mask | None = None) -> list[tuple[Text, float]]:
         values = []
-        for symbol, p in answer.items():
+        for symbol, p in self._allowed(answer, mask).items():
             ended = symbol == self.end_text
             text = Text(symbol, () if ended else (symbol,), "end" if ended else None, self)
             values.append((text, math.log(p) if p > 0.0 else NEG_INF))
         return values
+
+    def _allowed(self, row: Row, mask: Mask | None) -> Row:
+        """The part of a row that a mask leaves; not normalised."""
+        if mask is None:
+            return row
+        return {s: p for s, p in row.items() if (mask.ends if s == self.end_text else mask.allows(s))}
 
     # -- rows -------------------------------------------------------------------------------------------------------
 
@@ -91,7 +103,7 @@ class TableLM(LanguageModel):
         for row in rows:
             try:
                 self._answer(row)
-            except BackendError as error:
+            except (BackendError, UsageError) as error:  # of the table, or of a guide
                 row.fail(error)
 
     def _answer(self, row: Request) -> None:
@@ -101,7 +113,8 @@ class TableLM(LanguageModel):
             row.complete(self._score(row))
         elif isinstance(row, NextToken):
             self._begin(row)
-            row.complete(self.row(row.context.tokens, row.settings))
+            mask = row.settings.constraint.begin(self, row.settings) if row.settings.biased else None
+            row.complete(self._law(row.context.tokens, row.settings, mask))
         else:
             raise BackendError(f"a table cannot answer {type(row).__name__}.")
 
@@ -113,12 +126,35 @@ class TableLM(LanguageModel):
         else:
             row.cost.charge(forwarded_tokens=1)
         draft: Draft = row.state
-        table = self.row(draft.tokens or row.context.tokens, row.settings)
-        symbol = list(table)[inverse_cdf(list(table.values()), draft.uniform)]
+        settings: Settings = row.settings
+        p = self._law(draft.tokens or row.context.tokens, settings, draft.mask if settings.biased else None)
+        q = self._proposal(draft, p)
+        if not q:
+            draft.stick()
+            return
+        symbol = list(q)[inverse_cdf(list(q.values()), draft.uniform)]
         if symbol == self.end_text:
-            draft.end(math.log(table[symbol]))
+            draft.end(math.log(p[symbol]), math.log(q[symbol]))
         else:
-            draft.push(symbol, math.log(table[symbol]))
+            draft.push(symbol, math.log(p[symbol]), math.log(q[symbol]))
+
+    def _law(self, tokens: Sequence[str], settings: Settings, mask: Mask | None) -> Row:
+        """The density of the next symbol; under mode="mask" that of masked decoding, {} where it has none."""
+        if mask is None:
+            return self.row(tokens, settings)
+        allowed = {s: p for s, p in self._allowed(self.row(tokens, Settings()), mask).items() if p > 0.0}
+        return warp(_normalised(allowed), settings) if allowed else {}
+
+    def _proposal(self, draft: Draft, p: Row) -> Row:
+        """What draws the next symbol: p on what is allowed, as a guide sees fit. {} where nothing is left."""
+        settings: Settings = draft.row.settings
+        if not settings.weighted:
+            return p
+        allowed = {s: v for s, v in self._allowed(p, draft.mask).items() if v > 0.0}
+        if not allowed:
+            return {}
+        q = _normalised(allowed)
+        return q if settings.guide is None else guided(settings.guide, draft.text, q)
 
     def _score(self, row: ScoreText) -> float:
         tokens, closed = row.value
@@ -128,17 +164,32 @@ class TableLM(LanguageModel):
         if self.end_text in tokens:
             return NEG_INF
         after, total = row.context.tokens, 0.0
+        mask = row.settings.constraint.begin(self, row.settings) if row.settings.biased else None
         for symbol in asked:
-            p = self.row(after, row.settings).get(symbol, 0.0)
+            p = self._law(after, row.settings, mask).get(symbol, 0.0)
             if p == 0.0:
                 return NEG_INF
             total += math.log(p)
             after = (symbol,)
+            if mask is not None and symbol != self.end_text:
+                mask.push(symbol)
         return total
 
     def _begin(self, row: Any) -> None:
         self._charge_context(row)
         row.cost.charge(forwarded_tokens=len(row.context.tokens))
+
+
+def guided(guide: Guide, text: Text, q: Row) -> Row:
+    """The row that a guide proposes from. UsageError unless it keeps every symbol that may come."""
+    given = guide(text, {symbol: math.log(p) for symbol, p in q.items()})
+    if not isinstance(given, Mapping) or not all(-math.inf < given.get(symbol, NEG_INF) < math.inf for symbol in q):
+        raise UsageError(
+            f"guide= returned {given!r} after {str(text)!r}: expected a dict with a finite log-weight for each of"
+            f" {list(q)}. What should not be said at all is ruled out by grammar= or among=."
+        )
+    top = max(given[symbol] for symbol in q)
+    return _normalised({symbol: math.exp(given[symbol] - top) for symbol in q})
 
 
 def warp(row: Row, settings: Settings) -> Row:

@@ -26,19 +26,24 @@ class Text(str):
     tokens  the path that was drawn, without an end token; `context + text` goes on with exactly these
     finish  "stop" (a stop string was completed), "end" (the model ended it), "length" (cut at max_tokens);
             of a single token "end" or None
+    log_p   of a drawn text: the log-prob of every token and of its end under the distribution it was drawn for
+    log_q   the same under what drew it, where a mask or a guide did
     model   whose tokens they are
     lease   keeps what the model stored of them, for as long as this text lives
     """
 
-    __slots__ = ("finish", "lease", "model", "tokens")
+    __slots__ = ("finish", "lease", "log_p", "log_q", "model", "tokens")
     tokens: Tokens
     finish: str | None
+    log_p: tuple[float, ...]
+    log_q: tuple[float, ...]
     model: LanguageModel
     lease: Any
 
     def __new__(cls, shown: str, tokens: Tokens, finish: str | None, model: LanguageModel) -> Text:
         text = super().__new__(cls, shown)
         text.tokens, text.finish, text.model, text.lease = tokens, finish, model, None
+        text.log_p = text.log_q = ()
         return text
 
     def __deepcopy__(self, memo: Any) -> Text:

@@ -29,6 +29,7 @@ class Distribution:
 
     deferred: ClassVar[bool] = False
     weighted: bool = False  # draws carry log p - log q != 0, as under a token mask
+    caveat: str = ""  # what a reader of the result must know of values drawn from it; it stands among the warnings
     rescorable: bool = True  # log_prob of a given value can be had; False where a served model only draws
 
     def sample(self, rng: Any) -> Any:
@@ -136,7 +137,7 @@ def as_distribution(dist: Any) -> Distribution:
 class _Iid(Distribution):
     def __init__(self, dist: Distribution, n: int) -> None:
         self.dist, self.n = dist, n
-        self.weighted, self.rescorable = dist.weighted, dist.rescorable
+        self.weighted, self.rescorable, self.caveat = dist.weighted, dist.rescorable, dist.caveat
 
     def sample(self, rng: Any) -> list[Any]:
         return [self.dist.sample(rng) for _ in range(self.n)]
@@ -178,7 +179,8 @@ class _DeferredIid(Deferred, _Iid):
 
         def finish(results: list[Any]) -> Drawn:
             drawn = plan.finish(results)
-            return Drawn([d.value for d in drawn], sum(d.log_prob for d in drawn), sum(d.log_q for d in drawn))
+            log_p, log_q = sum(d.log_prob for d in drawn), sum(d.log_q for d in drawn)
+            return Drawn([d.value for d in drawn], log_p, log_q, next((d.reason for d in drawn if d.reason), ""))
 
         return Plan(plan.label, plan.requests, finish)
 

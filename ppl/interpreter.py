@@ -132,8 +132,11 @@ class Interpreter(Continuation):
             self.pending = True  # an enumerated branch weighs; a policy's value does not change where barriers lie
         if forced is None and self.policy is not None:
             forced = self.policy(self, name, index, dist, proposal)  # type: ignore[arg-type]
+        if dist.caveat:
+            self.run.warn(f"sample({name!r}): {dist.caveat}")
+        reason = ""
         if forced is None:
-            value, log_p, log_q = self._draw(name, index, dist, proposal)
+            value, log_p, log_q, reason = self._draw(name, index, dist, proposal)
         else:
             value, log_p, log_q = self._take(forced, name, dist, proposal)
         gain = 0.0
@@ -144,7 +147,8 @@ class Interpreter(Continuation):
         counters = self.counters = self.counters.set(name, index + 1)
         self.leaf = Node(self.leaf, "sample", name, index, value, gain, counters, dist, log_p, log_q, proposal)
         if gain == NEG_INF or log_p == NEG_INF:
-            self.die(f"sample {address(name, index)!r}: the value {value!r} has probability zero under {dist!r}")
+            reason = reason or f"the value {value!r} has probability zero under {dist!r}"
+            self.die(f"sample {address(name, index)!r}: {reason}")
         if gain != gain or gain == math.inf:
             raise WeightError(
                 f"sample({address(name, index)!r}): log p - log q is {gain} (log p = {log_p}, log q = {log_q})."
@@ -171,17 +175,17 @@ class Interpreter(Continuation):
 
     def _draw(
         self, name: str, index: int, dist: Distribution, proposal: Distribution | None
-    ) -> tuple[Any, float | None, float | None]:
-        """(value, log p or None, log q or None); log q is given where the weight changes."""
+    ) -> tuple[Any, float | None, float | None, str]:
+        """(value, log p or None, log q or None, why p is 0); log q is given where the weight changes."""
         source = dist if proposal is None else proposal
         rng = self.rng if self.rng is not None else self.run.streams.at(self.key, name, index)
         if not source.deferred:
             value = source.sample(rng)
-            return value, None, None if proposal is None else source.log_prob(value)
+            return value, None, None if proposal is None else source.log_prob(value), ""
         drawn = self.wait(source.draw(rng))  # type: ignore[attr-defined]
         if proposal is not None:
-            return drawn.value, None, drawn.log_q
-        return drawn.value, drawn.log_prob, drawn.log_q if dist.weighted else None
+            return drawn.value, None, drawn.log_q, drawn.reason
+        return drawn.value, drawn.log_prob, drawn.log_q if dist.weighted else None, drawn.reason
 
     def _assess(self, dist: Distribution, value: Any, name: str) -> float:
         try:

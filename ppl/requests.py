@@ -143,11 +143,15 @@ class Evaluate(Request):
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A drawn value with its log-prob under the distribution, and under what really drew it (a mask, say)."""
+    """A drawn value with its log-prob under the distribution, and under what really drew it (a mask, say).
+
+    reason: why the log-prob is -inf, where that needs saying.
+    """
 
     value: Any
     log_prob: float
     log_q: float
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

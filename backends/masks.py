@@ -1,0 +1,191 @@
+"""Token masks: which tokens may come next under a grammar or a token set, for one model's vocabulary.
+
+A `Constraint` says what a distribution is held to; a `Mask` is its state while one text is drawn or read. Compiled
+grammars are kept by the model's `Lexicon`, so that starting a text copies a pointer. The density that a constraint
+conditions is that of the warped model: the mask comes after temperature, top-k and top-p. With mode="mask" it comes
+before them, as in other libraries.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from backends.constraints import Grammar, literal, llguidance
+from backends.text import Tokens
+from ppl.errors import UsageError
+
+if TYPE_CHECKING:
+    from backends.language_model import LanguageModel, Settings
+
+MODES = ("condition", "mask")
+TRUNCATED = ("drop", "keep")
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """What texts or tokens are held to: a grammar, or a set of single tokens (None among them: the end).
+
+    mode       "condition": p is the model's, on what is allowed, and draws weigh the mass that the mask kept.
+               "mask": p is that of masked decoding itself, which favours whatever the mask had to force
+    truncated  a text cut at max_tokens before its grammar was complete: "drop" gives it probability 0, "keep" takes it
+    """
+
+    grammar: Grammar | None = None
+    among: frozenset[Any] | None = None
+    mode: str = "condition"
+    truncated: str = "drop"
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise UsageError(f"mode={self.mode!r}: expected 'condition' (weights make it exact) or 'mask' (biased).")
+        if self.truncated not in TRUNCATED:
+            raise UsageError(f"truncated={self.truncated!r}: expected 'drop' or 'keep' for texts cut at max_tokens.")
+
+    @property
+    def biased(self) -> bool:
+        return self.mode == "mask"
+
+    def begin(self, model: LanguageModel, settings: Settings) -> Mask:
+        """The mask at the start of a text."""
+        if self.grammar is None:
+            assert self.among is not None
+            return TokenSet(model.lexicon, self.among)
+        hidden = () if settings.include_stop else settings.stop
+        return GrammarMask(model.lexicon, model.lexicon.matcher(self.grammar, hidden))
+
+    def holds(self, model: LanguageModel, settings: Settings, tokens: Tokens, finish: str | None) -> bool:
+        """Whether a text of these tokens that ended so belongs to it. `finish=None`: whether one may begin so."""
+        if finish == "stop" and self.grammar is not None:
+            return settings.shown(model.decode(tokens)) in self.grammar
+        mask = self.begin(model, settings)
+        for token in tokens:
+            if not mask.allows(token):
+                return False
+            mask.push(token)
+        return finish is None or (finish == "length" and self.truncated == "keep") or mask.ends
+
+    def possible(self, text: str) -> str:
+        return self.grammar.possible(text) if self.grammar is not None else "the tokens of among="
+
+    def __repr__(self) -> str:
+        return repr(self.grammar) if self.grammar is not None else "among=[...]"
+
+
+class Lexicon:
+    """A vocabulary in llguidance's terms: token ids, their bytes, and the grammars compiled for them.
+
+    encode  text to ids, id_of  a token's id, -1 for one that it does not have
+    """
+
+    def __init__(self, tokenizer: Any, encode: Callable[[str], Sequence[int]], id_of: Callable[[Any], int]) -> None:
+        self.tokenizer, self.encode, self.id_of = tokenizer, encode, id_of
+        self.ends: list[int] = [i for i in tokenizer.eos_tokens if i < tokenizer.vocab_size]
+        self.size: int = tokenizer.vocab_size
+        self.matcher = lru_cache(maxsize=256)(self._matcher)
+
+    def _matcher(self, grammar: Grammar, stops: tuple[str, ...]) -> Any:
+        """A matcher at the start of a text (what the grammar has `begun` read). Copy it before it is advanced."""
+        source = _source(grammar.kind, grammar.source, stops)
+        matcher = llguidance().LLMatcher(self.tokenizer, source, log_level=0)
+        if grammar.begun and not matcher.consume_tokens(list(self.encode(grammar.begun))):
+            raise UsageError(f"{grammar!r}: the model's tokens do not spell {grammar.begun!r}.")
+        return matcher
+
+
+UNFORCED = '%llguidance {"no_forcing": true}\n'
+"""Otherwise llguidance allows one tokenisation only of whatever is forced, and the others' probability is lost."""
+
+
+@lru_cache(maxsize=256)
+def _source(kind: str, source: str | tuple[str, ...], stops: tuple[str, ...]) -> str:
+    """A grammar for llguidance; with `stops`, of its texts alone or with a stop and whatever its last token brings."""
+    if kind == "json":
+        part: dict[str, Any] = {"json_schema": json.loads(str(source))}
+    elif kind == "lark":
+        part = {"lark_grammar": source}
+    else:
+        pattern = str(source) if kind == "regex" else "|".join(map(literal, source))
+        tail = f"(?:(?:{'|'.join(map(literal, stops))})(?s:.*))?" if stops else ""
+        rule = llguidance().regex_to_lark(f"(?:{pattern}){tail}", "")
+        return json.dumps({"grammars": [{"lark_grammar": f"{UNFORCED}start: /{rule}/"}]})
+    tail = f"start: @text STOP?\nSTOP: /(?:{'|'.join(map(literal, stops))})(?s:.*)/" if stops else "start: @text"
+    return json.dumps({"grammars": [{"name": "whole", "lark_grammar": UNFORCED + tail}, {"name": "text", **part}]})
+
+
+def lexicon_of(tokens: Sequence[bytes], encode: Callable[[str], Sequence[int]], id_of: Callable[[Any], int]) -> Lexicon:
+    """The lexicon of a vocabulary whose tokens have these bytes, none of them an end."""
+    engine = llguidance()
+
+    class Vocabulary:
+        eos_token_id = len(tokens)
+        bos_token_id = None
+        special_token_ids = [len(tokens)]  # noqa: RUF012
+
+        def __init__(self) -> None:
+            self.tokens = [*tokens, b"<end>"]
+
+        def __call__(self, text: Any) -> list[int]:
+            return []  # llguidance tokenises only where it forces tokens, and it is never asked to
+
+    return Lexicon(engine.LLTokenizer(engine.TokenizerWrapper(Vocabulary()), slices=[]), encode, id_of)
+
+
+class Mask:
+    """What may come next. `bits`: a bit per token id, least first, ends left out; `ends`: whether the text may end."""
+
+    lexicon: Lexicon
+    bits: bytes
+    ends: bool
+
+    def allows(self, token: Any) -> bool:
+        i = self.lexicon.id_of(token)
+        return 0 <= i < 8 * len(self.bits) and bool(self.bits[i >> 3] >> (i & 7) & 1)
+
+    def push(self, token: Any) -> None:
+        """The text goes on with an allowed token."""
+        raise NotImplementedError
+
+
+class TokenSet(Mask):
+    """A set of single tokens."""
+
+    def __init__(self, lexicon: Lexicon, among: frozenset[Hashable]) -> None:
+        self.lexicon, self.ends = lexicon, None in among
+        bits = np.zeros(-(-lexicon.size // 8) * 8, np.uint8)
+        bits[[lexicon.id_of(token) for token in among if token is not None]] = 1
+        self.bits = np.packbits(bits, bitorder="little").tobytes()
+
+    def push(self, token: Any) -> None:
+        self.bits, self.ends = bytes(len(self.bits)), True  # one token is a whole text
+
+
+class GrammarMask(Mask):
+    """A grammar, part of the way through a text. Its bits are worked out when they are asked for."""
+
+    def __init__(self, lexicon: Lexicon, matcher: Any) -> None:
+        self.lexicon, self._matcher = lexicon, matcher.deep_copy()
+        self._bits: bytes | None = None
+
+    @property
+    def ends(self) -> bool:  # type: ignore[override]
+        return bool(self._matcher.is_accepting())
+
+    @property
+    def bits(self) -> bytes:  # type: ignore[override]
+        if self._bits is None:
+            over = self._matcher.is_stopped()
+            bits = bytearray(-(-self.lexicon.size // 8) if over else self._matcher.compute_bitmask())
+            for i in self.lexicon.ends:
+                bits[i >> 3] &= ~(1 << (i & 7))
+            self._bits = bytes(bits)
+        return self._bits
+
+    def push(self, token: Any) -> None:
+        self._matcher.consume_token(self.lexicon.id_of(token))
+        self._bits = None
