@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,6 @@ from ppl.errors import BackendError, UsageError, did_you_mean
 
 KINDS = ("regex", "json", "choice", "lark")
 SPELLED = {"regex": "regex", "json": "json_schema", "choice": "choices", "lark": "lark"}
-END = 256  # the id of the end, where texts are read byte by byte
 
 
 @dataclass(frozen=True, repr=False)
@@ -98,7 +97,9 @@ def json_schema(schema: Any) -> Grammar:
         except ValueError as error:
             raise UsageError(f"json_schema: this is not JSON ({error}): {schema[:60]!r}.") from None
     if schema == {}:
-        raise UsageError("json_schema({}) is empty: every JSON text fits it. Say what is wanted, or write True for any.")
+        raise UsageError(
+            "json_schema({}) is empty: every JSON text fits it. Say what is wanted, or write True for any."
+        )
     if not isinstance(schema, (Mapping, bool)):
         raise UsageError(f"json_schema expects a dict such as {{'type': 'object', ...}}; found {schema!r}.")
     try:
@@ -118,7 +119,7 @@ def choices(texts: Iterable[str]) -> Grammar:
 def lark(rules: str) -> Grammar:
     """The texts that rules in Lark's notation derive from `start`, in llguidance's dialect."""
     if not isinstance(rules, str):
-        raise UsageError(f"lark expects rules, as in lark('start: \"a\" | \"b\"'); found {rules!r}.")
+        raise UsageError(f'lark expects rules, as in lark(\'start: "a" | "b"\'); found {rules!r}.')
     return Grammar("lark", rules)
 
 
@@ -157,22 +158,26 @@ def llguidance() -> Any:
     return engine
 
 
-class Bytes:
-    """The vocabulary of single bytes, as llguidance asks for one."""
+def tokenizer_of(tokens: Sequence[bytes], ends: Sequence[int], encode: Callable[[bytes], Sequence[int]]) -> Any:
+    """llguidance's tokenizer of a vocabulary whose tokens have these bytes."""
 
-    eos_token_id = END
-    bos_token_id = None
-    tokens = [bytes([i]) for i in range(256)] + [b"<end>"]  # noqa: RUF012
-    special_token_ids = [END]  # noqa: RUF012
+    class Vocabulary:
+        eos_token_id, bos_token_id = ends[0], None
 
-    def __call__(self, text: Any) -> list[int]:
-        return list(text if isinstance(text, bytes) else text.encode())
+        def __init__(self) -> None:
+            self.special_token_ids = list(ends)
+            self.tokens = [b"<end>" if i in ends else token for i, token in enumerate(tokens)]
+
+        def __call__(self, text: bytes) -> list[int]:
+            return list(encode(text))
+
+    engine = llguidance()
+    return engine.LLTokenizer(engine.TokenizerWrapper(Vocabulary()), eos_token=list(ends), slices=[])
 
 
 @functools.cache
 def by_bytes() -> Any:
-    engine = llguidance()
-    return engine.LLTokenizer(engine.TokenizerWrapper(Bytes()), slices=[])
+    return tokenizer_of([bytes([i]) for i in range(256)] + [b""], [256], list)
 
 
 @functools.lru_cache(maxsize=256)
@@ -239,10 +244,12 @@ def _mistake(kind: str, source: str | tuple[str, ...], found: str) -> str:
         schema = json.loads(str(source))
         path, reason = _bad_place(schema, schema, "", found)
         return f"json_schema: {reason.strip().splitlines()[0]}{f' at {path}' if path else ''}."
-    first, *rest = found.strip().splitlines()
+    first, *_ = found.strip().splitlines()
     at = re.match(r"(?:at )?(\d+)\((\d+)\): (.*)", first)
     where = f" in line {at[1]}, column {at[2]}: {at[3]}" if at else f": {first}"
-    line = str(source).splitlines()[int(at[1]) - 1].strip() if at and int(at[1]) <= len(str(source).splitlines()) else ""
+    line = (
+        str(source).splitlines()[int(at[1]) - 1].strip() if at and int(at[1]) <= len(str(source).splitlines()) else ""
+    )
     return f"lark: the rules cannot be read{where}{f' ({line!r})' if line else ''}."
 
 

@@ -16,11 +16,12 @@ from ppl.current import execution_here
 from ppl.dist import Deferred
 from ppl.errors import SupportError, UsageError
 from ppl.population import log_sum_exp
-from ppl.requests import Draw, Drawn, NextToken, Plan, ScoreText
+from ppl.requests import Draw, Drawn, NextToken, Plan, ScoreText, perform
 
 if TYPE_CHECKING:
-    from backends.language_model import LanguageModel, Settings
+    from backends.language_model import LanguageModel
     from backends.masks import Mask
+    from backends.settings import Settings
 
 NEG_INF = -math.inf
 Path = tuple[Tokens, bool]  # tokens, and whether the end token follows
@@ -39,14 +40,17 @@ class _AfterContext(Deferred):
             )
 
     def sample(self, rng: Any) -> Any:
-        """UsageError where a draw carries a weight: only a program can."""
+        """UsageError where a draw carries a weight, which only a program can; SupportError if nothing came of it."""
         if self.weighted and execution_here() is None:
             held = repr(self.settings.constraint or "guide=")
             raise UsageError(
                 f"a draw under {held} carries a weight, which .sample outside a program would lose. Draw it in a"
                 " program by sample(name, ...), or say mode='mask' for masked decoding."
             )
-        return super().sample(rng)
+        drawn = perform(self.draw(rng))
+        if drawn.log_prob == NEG_INF:
+            raise SupportError(f"nothing was drawn: {drawn.reason}.")
+        return drawn.value
 
     def _score(self, path: Path) -> ScoreText:
         self.model.need("score")

@@ -17,9 +17,11 @@ from typing import Any
 
 import torch
 
-from backends.language_model import Draft, charge_once
+from backends.drafts import Draft, charge_once
+from backends.masks import Lexicon, Mask
 from backends.running import Running, cacheable, padded
-from backends.sampling import draw, end_log_prob, log_probs
+from backends.sampling import allowed, draw, end_log_prob, guided, log_probs
+from backends.settings import Settings
 from backends.text import Context, Text, Tokens
 from backends.tokenizer import Tokenized, Tokenizer
 from ppl.errors import BackendError
@@ -33,7 +35,7 @@ Readers = dict[Tokens, list[Any]]  # the rows that need each token path
 class HFModel(Tokenized):
     """A transformers causal model and its tokenizer. `cache=False` recomputes everything, as a reference for tests."""
 
-    capabilities = frozenset({"draw", "score", "next_token", "hidden_states"})
+    capabilities = frozenset({"draw", "score", "next_token", "hidden_states", "grammar"})
 
     def __init__(self, net: Any, tokenizer: Any, name: str, cache: bool = True) -> None:
         super().__init__(
@@ -44,14 +46,19 @@ class HFModel(Tokenized):
         self._accepts = inspect.signature(net.forward).parameters
         self._running = Running() if cache and cacheable(net.config) else None
 
-    def token_values(self, answer: torch.Tensor) -> list[tuple[Text, float]]:
+    def make_lexicon(self) -> Lexicon:
+        return self.tokenizer.lexicon()
+
+    def token_values(self, answer: torch.Tensor, mask: Mask | None = None) -> list[tuple[Text, float]]:
         ends, spelling = self.tokenizer.ends, self.tokenizer.spelling()
+        if mask is not None:
+            answer = answer.masked_fill(~allowed([mask], ends, answer)[0], -math.inf)
         spelling = spelling + [""] * (len(answer) - len(spelling))  # padded tables have ids that mean nothing
         end = float(end_log_prob(answer, ends))
         values = [(Text(self.end_text, (), "end", self), end)] if end > -math.inf else []
-        for i, (log_prob, text) in enumerate(zip(answer.tolist(), spelling, strict=False)):
-            if log_prob > -math.inf and i not in ends:
-                values.append((Text(text, (i,), None, self), log_prob))
+        for i in (answer > -math.inf).nonzero()[:, 0].tolist():
+            if i not in ends:
+                values.append((Text(spelling[i], (i,), None, self), float(answer[i])))
         return values
 
     # -- one step ---------------------------------------------------------------------------------------------------
@@ -115,24 +122,57 @@ class HFModel(Tokenized):
     def _choose(self, rows: list[Draw], logits: torch.Tensor) -> None:
         """Draw every row's token, all rows of equal settings at once."""
         for group in self._valid_groups(rows, logits):
-            log_p = log_probs(logits[group], rows[group[0]].settings)
-            ends = end_log_prob(log_p, self.tokenizer.ends).tolist()
-            ids = draw(log_p, [rows[i].state.uniform for i in group])
-            chosen = log_p[range(len(group)), ids].tolist()
-            for i, token, log_prob, end in zip(group, ids, chosen, ends, strict=True):
-                draft: Draft = rows[i].state
-                if token in self.tokenizer.ends:
-                    draft.end(end)
-                else:
-                    draft.push(token, log_prob)
+            drafts: list[Draft] = [rows[i].state for i in group]
+            log_p = self._law(logits[group], drafts[0].row.settings, [draft.mask for draft in drafts])
+            log_q = self._proposal(log_p, drafts)
+            for draft in [draft for draft, q in zip(drafts, log_q, strict=True) if q is None]:
+                draft.stick()
+            going = [i for i, q in enumerate(log_q) if q is not None]
+            if going:
+                q = torch.stack([q for q in log_q if q is not None])
+                self._advance_all([drafts[i] for i in going], log_p[going], q)
+
+    def _law(self, logits: torch.Tensor, settings: Settings, masks: Sequence[Mask | None]) -> torch.Tensor:
+        """Log-probs under the distribution; under mode="mask" those of masked decoding, nan where it has none."""
+        if not settings.biased:
+            return log_probs(logits, settings)
+        kept = allowed([mask for mask in masks if mask is not None], self.tokenizer.ends, logits)
+        log_p = log_probs(logits.masked_fill(~kept, -math.inf), settings)
+        return log_p.masked_fill(~kept.any(-1, keepdim=True), math.nan)
+
+    def _proposal(self, log_p: torch.Tensor, drafts: Sequence[Draft]) -> list[torch.Tensor | None]:
+        """What draws every row's token: p on what is allowed, as a guide sees fit. None where nothing is left."""
+        settings = drafts[0].row.settings
+        log_q = log_p
+        if settings.constraint is not None and not settings.biased:
+            held = [draft.mask for draft in drafts if draft.mask is not None]
+            log_q = log_p.masked_fill(~allowed(held, self.tokenizer.ends, log_p), -math.inf).log_softmax(-1)
+        found: list[torch.Tensor | None] = [None if q.isnan().any() else q for q in log_q]
+        if settings.guide is not None:
+            found = [self._guided(draft, q) for draft, q in zip(drafts, found, strict=True)]
+        return found
+
+    def _guided(self, draft: Draft, log_q: torch.Tensor | None) -> torch.Tensor | None:
+        return None if log_q is None else guided(draft.row.settings.guide, draft.text, log_q)
+
+    def _advance_all(self, drafts: Sequence[Draft], log_p: torch.Tensor, log_q: torch.Tensor) -> None:
+        """Draw from q, row by row, and tell each draft its token."""
+        ends = [end_log_prob(x, self.tokenizer.ends).tolist() for x in (log_p, log_q)]
+        ids = draw(log_q, [draft.uniform for draft in drafts])
+        chosen = [x[range(len(ids)), ids].tolist() for x in (log_p, log_q)]
+        for draft, token, p, q, end_p, end_q in zip(drafts, ids, *chosen, *ends, strict=True):
+            if token in self.tokenizer.ends:
+                draft.end(end_p, end_q)
+            else:
+                draft.push(token, p, q)
 
     def _valid_groups(self, rows: Sequence[Any], logits: torch.Tensor) -> list[list[int]]:
-        """Indices of rows of equal warp; rows whose logits are not numbers fail."""
+        """Indices of rows drawn alike; rows whose logits are not numbers fail."""
         valid = torch.isfinite(logits.logsumexp(-1)).tolist()
         groups: dict[Any, list[int]] = {}
         for i, row in enumerate(rows):
             if valid[i]:
-                groups.setdefault(row.settings.warp, []).append(i)
+                groups.setdefault(row.settings.alike, []).append(i)
             else:
                 self._fail(row)
         return list(groups.values())
@@ -173,7 +213,7 @@ class HFModel(Tokenized):
         if not torch.isfinite(logits.logsumexp(-1)).all():
             self._fail(row)
             return
-        log_p = log_probs(logits, row.settings)
+        log_p = self._law(logits, row.settings, self._masks(row))
         if isinstance(row, NextToken):
             row.complete(log_p[0].float().cpu())
             return
@@ -181,8 +221,17 @@ class HFModel(Tokenized):
         if any(token in self.tokenizer.ends for token in tokens):
             row.complete(-math.inf)  # a text does not go on after its end
             return
+        log_p = log_p.nan_to_num(nan=-math.inf, neginf=-math.inf)
         total = math.fsum(log_p[range(len(tokens)), list(tokens)].tolist())
         row.complete(total + float(end_log_prob(log_p[-1], self.tokenizer.ends)) if closed else total)
+
+    def _masks(self, row: Any) -> Sequence[Mask]:
+        """Where a row is scored under mode="mask": the mask at every position that is asked for."""
+        settings: Settings = row.settings
+        if not settings.biased or settings.constraint is None:
+            return []
+        tokens, closed = ((), True) if isinstance(row, NextToken) else row.value
+        return [*settings.constraint.along(self, settings, tokens)][: len(tokens) + closed]
 
     def _hidden_states(self, rows: list[HiddenStates]) -> None:
         """The last layer's output after the final norm."""

@@ -8,20 +8,22 @@ before them, as in other libraries.
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends.constraints import Grammar, literal, llguidance
-from backends.text import Tokens
+from backends.constraints import Grammar, grammar_of, literal, llguidance
+from backends.text import Text, Tokens
 from ppl.errors import UsageError
 
 if TYPE_CHECKING:
-    from backends.language_model import LanguageModel, Settings
+    from backends.language_model import LanguageModel
+    from backends.settings import Settings
 
 MODES = ("condition", "mask")
 TRUNCATED = ("drop", "keep")
@@ -59,6 +61,15 @@ class Constraint:
         hidden = () if settings.include_stop else settings.stop
         return GrammarMask(model.lexicon, model.lexicon.matcher(self.grammar, hidden))
 
+    def along(self, model: LanguageModel, settings: Settings, tokens: Tokens) -> Iterator[Mask]:
+        """The mask before each of these tokens, and after the last. One that does not fit leaves nothing after it."""
+        mask = self.begin(model, settings)
+        yield mask
+        for token in tokens:
+            mask = mask.copy()
+            mask.push(token)
+            yield mask
+
     def holds(self, model: LanguageModel, settings: Settings, tokens: Tokens, finish: str | None) -> bool:
         """Whether a text of these tokens that ended so belongs to it. `finish=None`: whether one may begin so."""
         if finish == "stop" and self.grammar is not None:
@@ -77,17 +88,68 @@ class Constraint:
         return repr(self.grammar) if self.grammar is not None else "among=[...]"
 
 
+def constraint_on(
+    model: LanguageModel, grammar: Any, among: Iterable[str] | None, mode: str, truncated: str
+) -> Constraint | None:
+    """What is written as grammar= or among=, checked against the model's vocabulary; None for neither."""
+    if grammar is None and among is None:
+        Constraint(None, None, mode, truncated)  # its words are checked all the same
+        return None
+    model.need("grammar")
+    if grammar is not None and among is not None:
+        raise UsageError("lm.token takes grammar= or among=, not both.")
+    if among is not None:
+        return Constraint(None, frozenset(_one_token(model, name) for name in _names(among)), mode, truncated)
+    constraint = Constraint(grammar_of(grammar), None, mode, truncated)
+    model.lexicon.check(constraint.grammar, model.name)
+    return constraint
+
+
+def _names(among: Any) -> list[str]:
+    names = [among] if isinstance(among, str) else list(among)
+    if isinstance(among, str) or not names or not all(isinstance(name, str) for name in names):
+        raise UsageError(f"among={among!r}: expected a list of tokens, as in among=['yes', 'no'].")
+    return names
+
+
+def _one_token(model: LanguageModel, name: str) -> Any:
+    """A token by what it looks like, None for the end."""
+    if name == model.end_text or (isinstance(name, Text) and name.finish == "end" and not name.tokens):
+        return None
+    tokens = model.tokens_of(name)
+    if len(tokens) != 1:
+        raise UsageError(f"among=: {name!r} is {len(tokens)} tokens of {model.name}, not one.")
+    if model.lexicon.id_of(tokens[0]) < 0:
+        raise UsageError(f"among=: {name!r} is no token of {model.name}.")
+    return tokens[0]
+
+
 class Lexicon:
     """A vocabulary in llguidance's terms: token ids, their bytes, and the grammars compiled for them.
 
-    encode  text to ids, id_of  a token's id, -1 for one that it does not have
+    encode  text to ids
+    id_of   a token's id, -1 for one that it does not have
+    ends    the ids that end a text
     """
 
-    def __init__(self, tokenizer: Any, encode: Callable[[str], Sequence[int]], id_of: Callable[[Any], int]) -> None:
-        self.tokenizer, self.encode, self.id_of = tokenizer, encode, id_of
-        self.ends: list[int] = [i for i in tokenizer.eos_tokens if i < tokenizer.vocab_size]
+    def __init__(
+        self, tokenizer: Any, encode: Callable[[str], Sequence[int]], id_of: Callable[[Any], int], ends: Sequence[int]
+    ) -> None:
+        self.tokenizer, self.encode, self.id_of, self.ends = tokenizer, encode, id_of, ends
         self.size: int = tokenizer.vocab_size
         self.matcher = lru_cache(maxsize=256)(self._matcher)
+        self._begun: set[Grammar] = set()
+
+    def check(self, grammar: Grammar | None, name: str) -> None:
+        """UsageError if no token can begin a text of the grammar."""
+        if grammar is None or grammar in self._begun:
+            return
+        mask = GrammarMask(self, self.matcher(grammar, ()))
+        if not any(mask.bits) and not mask.ends:
+            raise UsageError(
+                f"{grammar!r} admits no token of {name} here: it allows {grammar.possible()}, and no token is spelled so."
+            )
+        self._begun.add(grammar)
 
     def _matcher(self, grammar: Grammar, stops: tuple[str, ...]) -> Any:
         """A matcher at the start of a text (what the grammar has `begun` read). Copy it before it is advanced."""
@@ -118,24 +180,6 @@ def _source(kind: str, source: str | tuple[str, ...], stops: tuple[str, ...]) ->
     return json.dumps({"grammars": [{"name": "whole", "lark_grammar": UNFORCED + tail}, {"name": "text", **part}]})
 
 
-def lexicon_of(tokens: Sequence[bytes], encode: Callable[[str], Sequence[int]], id_of: Callable[[Any], int]) -> Lexicon:
-    """The lexicon of a vocabulary whose tokens have these bytes, none of them an end."""
-    engine = llguidance()
-
-    class Vocabulary:
-        eos_token_id = len(tokens)
-        bos_token_id = None
-        special_token_ids = [len(tokens)]  # noqa: RUF012
-
-        def __init__(self) -> None:
-            self.tokens = [*tokens, b"<end>"]
-
-        def __call__(self, text: Any) -> list[int]:
-            return []  # llguidance tokenises only where it forces tokens, and it is never asked to
-
-    return Lexicon(engine.LLTokenizer(engine.TokenizerWrapper(Vocabulary()), slices=[]), encode, id_of)
-
-
 class Mask:
     """What may come next. `bits`: a bit per token id, least first, ends left out; `ends`: whether the text may end."""
 
@@ -148,7 +192,10 @@ class Mask:
         return 0 <= i < 8 * len(self.bits) and bool(self.bits[i >> 3] >> (i & 7) & 1)
 
     def push(self, token: Any) -> None:
-        """The text goes on with an allowed token."""
+        """The text goes on with this token. After one that is not allowed nothing is."""
+        raise NotImplementedError
+
+    def copy(self) -> Mask:
         raise NotImplementedError
 
 
@@ -162,7 +209,10 @@ class TokenSet(Mask):
         self.bits = np.packbits(bits, bitorder="little").tobytes()
 
     def push(self, token: Any) -> None:
-        self.bits, self.ends = bytes(len(self.bits)), True  # one token is a whole text
+        self.bits, self.ends = bytes(len(self.bits)), self.allows(token)  # one token is a whole text
+
+    def copy(self) -> TokenSet:
+        return copy.copy(self)
 
 
 class GrammarMask(Mask):
@@ -189,3 +239,6 @@ class GrammarMask(Mask):
     def push(self, token: Any) -> None:
         self._matcher.consume_token(self.lexicon.id_of(token))
         self._bits = None
+
+    def copy(self) -> GrammarMask:
+        return GrammarMask(self.lexicon, self._matcher)

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import torch
 
-from backends.language_model import Settings
-from backends.sampling import log_probs
+from backends.sampling import NEG_INF, log_probs
+from backends.settings import Settings
 
 BLOCK = 256
 
@@ -26,15 +26,26 @@ class NextTokens:
             x = log_probs(x, settings).float()
         elif settings.temperature != 1.0:
             x = x / settings.temperature
-        self.x = x
-        rows, vocabulary = x.shape
-        self.blocks = -(-vocabulary // BLOCK)
+        self.blocks = -(-x.shape[1] // BLOCK)
         top = x.amax(-1, keepdim=True)
-        mass = torch.exp(x - top)
-        padding = self.blocks * BLOCK - vocabulary
-        self.mass = torch.nn.functional.pad(mass, (0, padding)).view(rows, self.blocks, BLOCK)
+        self._set(x, top, torch.exp(x - top))
+
+    def _set(self, x: torch.Tensor, top: torch.Tensor, mass: torch.Tensor) -> None:
+        """`mass` is exp(x - top)."""
+        self.x, self.top = x, top
+        padding = self.blocks * BLOCK - x.shape[1]
+        self.mass = torch.nn.functional.pad(mass, (0, padding)).view(len(x), self.blocks, BLOCK)
         self.running = self.mass.sum(-1).double().cumsum(-1)
         self.log_total = top.squeeze(-1).double() + self.running[:, -1].log()
+
+    def within(self, rows: Sequence[int], kept: torch.Tensor) -> NextTokens:
+        """These rows on the tokens that are kept (rows x vocabulary). Not `valid` where no mass is kept."""
+        found = NextTokens.__new__(NextTokens)
+        found.blocks = self.blocks
+        index = torch.tensor(list(rows), device=self.x.device)
+        mass = self.mass[index].flatten(1)[:, : self.x.shape[1]] * kept
+        found._set(self.x[index].masked_fill(~kept, NEG_INF), self.top[index], mass)
+        return found
 
     @property
     def valid(self) -> list[bool]:

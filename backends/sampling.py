@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
-from backends.language_model import Settings
+from backends.masks import Mask
+from backends.settings import Guide, Settings
+from backends.text import Text
+from ppl.errors import UsageError
 
 NEG_INF = -float("inf")
 
@@ -49,3 +53,35 @@ def draw(log_p: torch.Tensor, uniforms: Sequence[Any]) -> list[int]:
 def end_log_prob(log_p: torch.Tensor, ends: Sequence[int]) -> torch.Tensor:
     """The log-prob that the text ends, over all end tokens."""
     return log_p[..., list(ends)].logsumexp(-1)
+
+
+_SHIFTS = torch.arange(8, dtype=torch.uint8)
+
+
+def allowed(masks: Sequence[Mask], ends: Sequence[int], logits: torch.Tensor) -> torch.Tensor:
+    """Which tokens masks leave, rows x vocabulary; all end tokens or none."""
+    packed = np.stack([np.frombuffer(mask.bits, np.uint8) for mask in masks])
+    width = logits.shape[-1]
+    if logits.device.type == "cpu":
+        unpacked = np.unpackbits(packed, axis=1, bitorder="little", count=min(width, 8 * packed.shape[1]))
+        kept = torch.from_numpy(unpacked).bool()
+    else:  # an eighth of the bytes travel
+        bytes_there = torch.from_numpy(packed).to(logits.device)
+        kept = (bytes_there.unsqueeze(-1) >> _SHIFTS.to(logits.device) & 1).bool().flatten(1)[:, :width]
+    if kept.shape[1] < width:  # ids past the vocabulary mean nothing
+        kept = torch.nn.functional.pad(kept, (0, width - kept.shape[1]))
+    kept[:, list(ends)] = torch.tensor([[mask.ends] for mask in masks], device=logits.device)
+    return kept
+
+
+def guided(guide: Guide, text: Text, log_q: torch.Tensor) -> torch.Tensor:
+    """The log-probs that a guide proposes from. UsageError unless it keeps every token that may come."""
+    given = torch.as_tensor(guide(text, log_q.clone()), dtype=torch.double, device=log_q.device)
+    possible = log_q > NEG_INF
+    if given.shape != log_q.shape or not torch.isfinite(given[possible]).all():
+        found = f"shape {tuple(given.shape)}" if given.shape != log_q.shape else "a weight that is not finite"
+        raise UsageError(
+            f"guide= returned {found} after {str(text)[-40:]!r}: expected a finite log-weight for each of"
+            f" {log_q.shape[-1]} token ids that may come. What should not be said at all is ruled out by grammar= or among=."
+        )
+    return given.masked_fill(~possible, NEG_INF).log_softmax(-1)

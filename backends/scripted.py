@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from backends.distributions import inverse_cdf
-from backends.language_model import Draft, LanguageModel
+from backends.drafts import Draft
+from backends.language_model import LanguageModel
 from backends.text import Tokens, Turn
 from ppl.errors import BackendError
 from ppl.requests import Draw, Request, ScoreText

@@ -16,11 +16,14 @@ from typing import Any
 
 import torch
 
+from backends.drafts import Draft, charge_once
 from backends.fast_linear import speed_up
 from backends.hf import HFModel
 from backends.kv_tree import KVBudgetError, KVTree, Lease, Node
-from backends.language_model import Draft, charge_once
+from backends.masks import Mask
 from backends.next_tokens import NextTokens
+from backends.sampling import allowed, guided
+from backends.settings import Settings
 from backends.text import Context
 from backends.tree_attention import NAME, Plan
 from ppl.errors import BackendError
@@ -240,44 +243,104 @@ class SharedModel(HFModel):
         for start in range(0, len(nodes), LOGIT_ROWS):
             chunk = nodes[start : start + LOGIT_ROWS]
             place = {node: i for i, node in enumerate(chunk)}
-            tokens = NextTokens(self._logits(chunk), works[0].row.settings)  # type: ignore[attr-defined]
+            logits = self._logits(chunk)
+            tokens = NextTokens(logits, works[0].row.settings)  # type: ignore[attr-defined]
             bad = {node for node, valid in zip(chunk, tokens.valid, strict=True) if not valid}
             for work in works if bad else ():
                 if not work.row.done and not bad.isdisjoint(work.wanted):
                     self._fail(work.row)
-            self._draw_next([w for n in chunk if n not in bad for w in draws.get(n, ())], place, tokens)
+            drawing = [w for n in chunk if n not in bad for w in draws.get(n, ())]
+            for alike in _alike(drawing):
+                self._draw_next(alike, place, tokens, logits)
             for work in others:
                 if not work.row.done:
-                    self._collect(work, place, tokens, readings)
+                    self._collect(work, place, tokens, logits, readings)
         for work in others:
             if not work.row.done and work.row in readings:
                 work.row.complete(math.fsum(readings[work.row]))
 
-    def _draw_next(self, works: Sequence[Work], place: dict[Node, int], tokens: NextTokens) -> None:
+    def _draw_next(
+        self, works: Sequence[Work], place: dict[Node, int], tokens: NextTokens, logits: torch.Tensor
+    ) -> None:
+        """The next token of rows that are drawn alike."""
+        settings: Settings = works[0].row.settings  # type: ignore[attr-defined]
+        nodes = [place[w.wanted[0]] for w in works]
+        if settings.constraint is None and settings.guide is None:
+            self._advance(works, tokens, nodes, tokens, nodes)
+            return
+        kept = None
+        if settings.constraint is not None:
+            held = [w.draft.mask for w in works if w.draft is not None and w.draft.mask is not None]
+            kept = allowed(held, self.tokenizer.ends, logits)
+        q, rows = tokens, nodes
+        if kept is not None:
+            q, rows = self._held(tokens, nodes, logits, kept, settings), list(range(len(works)))
+        if settings.guide is not None:
+            q, rows = self._guide_all(works, q, rows), list(range(len(works)))
+        going = [i for i, row in enumerate(rows) if q.valid[row]]
+        for i in set(range(len(works))) - set(going):
+            works[i].draft.stick()  # type: ignore[union-attr]
+        p, of_p = (q, rows) if settings.biased else (tokens, nodes)
+        self._advance([works[i] for i in going], p, [of_p[i] for i in going], q, [rows[i] for i in going])
+
+    @staticmethod
+    def _held(
+        tokens: NextTokens, nodes: Sequence[int], logits: torch.Tensor, kept: torch.Tensor, settings: Settings
+    ) -> NextTokens:
+        """What masks leave of these rows: after the warp, or under mode="mask" before it."""
+        if not settings.biased:
+            return tokens.within(nodes, kept)
+        masked = logits[list(nodes)].masked_fill(~kept, -math.inf)
+        return NextTokens(masked, settings).within(range(len(masked)), kept)
+
+    @staticmethod
+    def _guide_all(works: Sequence[Work], q: NextTokens, rows: Sequence[int]) -> NextTokens:
+        """What the guide of these rows makes of q; rows without any mass stay so."""
+        proposed = []
+        for work, row in zip(works, rows, strict=True):
+            log_q, draft = q.x[row].double() - q.log_total[row], work.draft
+            assert draft is not None
+            proposed.append(guided(draft.row.settings.guide, draft.text, log_q) if q.valid[row] else log_q)
+        return NextTokens(torch.stack(proposed), Settings())
+
+    def _advance(
+        self, works: Sequence[Work], p: NextTokens, of_p: Sequence[int], q: NextTokens, of_q: Sequence[int]
+    ) -> None:
+        """Draw from rows of q, and tell each draft its token with its log-probs under p and q."""
         if not works:
             return
         drafts = [w.draft for w in works if w.draft is not None]
-        rows = [place[w.wanted[0]] for w in works]
-        ids = tokens.draw(rows, [d.uniform for d in drafts])
-        chosen = tokens.log_prob(rows, ids)
         ends = self.tokenizer.ends
-        ended = tokens.log_prob_any(rows, ends)
-        for work, draft, token, log_prob, end in zip(works, drafts, ids, chosen, ended, strict=True):
+        ids = q.draw(of_q, [d.uniform for d in drafts])
+        log_p, ended_p = p.log_prob(of_p, ids), p.log_prob_any(of_p, ends)
+        log_q, ended_q = (log_p, ended_p) if p is q else (q.log_prob(of_q, ids), q.log_prob_any(of_q, ends))
+        for work, draft, *drawn in zip(works, drafts, ids, log_p, log_q, ended_p, ended_q, strict=True):
+            token, p_token, q_token, p_end, q_end = drawn
             if token in ends:
-                draft.end(end)
+                draft.end(p_end, q_end)
             else:
-                draft.push(token, log_prob)
+                draft.push(token, p_token, q_token)
                 node = self.tree.child(work.wanted[0], token)
                 work.lease, work.wanted = Lease(self.tree, node), [node]
             if work.row.done:
-                work.row.result.value.lease = work.lease
+                if work.row.error is None:
+                    work.row.result.value.lease = work.lease
                 work.row.state = None
 
     def _collect(
-        self, work: Work, place: dict[Node, int], tokens: NextTokens, readings: dict[Request, list[float]]
+        self,
+        work: Work,
+        place: dict[Node, int],
+        tokens: NextTokens,
+        logits: torch.Tensor,
+        readings: dict[Request, list[float]],
     ) -> None:
         """Whatever this chunk of nodes says about a row that is not drawn."""
         row = work.row
+        masks = self._masks(row)
+        if masks:
+            self._collect_masked(work, place, logits, masks, readings)
+            return
         if isinstance(row, NextToken):
             if work.wanted[0] in place:
                 row.complete(tokens.table(place[work.wanted[0]]))
@@ -293,3 +356,35 @@ class SharedModel(HFModel):
             found += tokens.log_prob([i for i, _ in here], [t for _, t in here])
         if ends and work.wanted[-1] in place:
             found += tokens.log_prob_any([place[work.wanted[-1]]], self.tokenizer.ends)
+
+    def _collect_masked(
+        self,
+        work: Work,
+        place: dict[Node, int],
+        logits: torch.Tensor,
+        masks: Sequence[Mask | None],
+        readings: dict[Request, list[float]],
+    ) -> None:
+        """The same under mode="mask", where every position has a mask of its own."""
+        row: Any = work.row
+        here = [i for i, node in enumerate(work.wanted) if node in place]
+        if not here:
+            return
+        at = [place[work.wanted[i]] for i in here]
+        log_p = self._law(logits[at], row.settings, [masks[i] for i in here])
+        if isinstance(row, NextToken):
+            row.complete(log_p[0].float().cpu())
+            return
+        path, _ = row.value
+        ends = [*self.tokenizer.ends]
+        asked = [[path[i]] if i < len(path) else ends for i in here]
+        found = [float(log_p[k, ids].logsumexp(-1)) for k, ids in enumerate(asked)]
+        readings.setdefault(row, []).extend(-math.inf if math.isnan(x) else x for x in found)
+
+
+def _alike(works: Sequence[Work]) -> list[list[Work]]:
+    """Draws that are made in one go."""
+    groups: dict[Any, list[Work]] = {}
+    for work in works:
+        groups.setdefault(work.row.settings.alike, []).append(work)  # type: ignore[attr-defined]
+    return list(groups.values())

@@ -10,9 +10,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from backends.constraints import tokenizer_of
 from backends.distributions import inverse_cdf
-from backends.language_model import Draft, Guide, LanguageModel, Settings, charge_once
-from backends.masks import Lexicon, Mask, lexicon_of
+from backends.drafts import Draft, charge_once
+from backends.language_model import LanguageModel
+from backends.masks import Lexicon, Mask
+from backends.settings import Guide, Settings
 from backends.text import Context, Text, Tokens, Turn
 from ppl.errors import BackendError, UsageError
 from ppl.requests import Draw, NextToken, Request, ScoreText
@@ -51,9 +54,18 @@ class TableLM(LanguageModel):
         return tuple(symbol for _, pieces in turns for piece in pieces for symbol in self.tokens_of(piece))
 
     def make_lexicon(self) -> Lexicon:
-        symbols = sorted({symbol for row in self.rows.values() for symbol in row} | {*self.rows} - {"", self.end_text})
-        ids = {symbol: i for i, symbol in enumerate(s for s in symbols if s != self.end_text)}
-        return lexicon_of([s.encode() for s in ids], lambda text: [ids.get(c, -1) for c in text], lambda s: ids.get(s, -1))
+        symbols = sorted({symbol for row in self.rows.values() for symbol in row} - {self.end_text})
+        ids, ends = {symbol: i for i, symbol in enumerate([*symbols, self.end_text])}, [len(symbols)]
+
+        def encode(text: str) -> list[int]:
+            return [ids.get(symbol, -1) for symbol in text]
+
+        return Lexicon(
+            tokenizer_of([s.encode() for s in ids], ends, lambda text: encode(text.decode())),
+            encode,
+            lambda s: ids.get(s, -1),
+            ends,
+        )
 
     def token_values(self, answer: Row, mask: Mask | None = None) -> list[tuple[Text, float]]:
         values = []

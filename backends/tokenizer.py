@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from backends.constraints import llguidance, tokenizer_of
 from backends.language_model import LanguageModel
+from backends.masks import Lexicon
 from backends.text import Tokens, Turn
 from ppl.errors import BackendError, UsageError
 
@@ -73,6 +75,18 @@ class Tokenizer:
             texts = self.inner.batch_decode(ids, clean_up_tokenization_spaces=False)
             self._spelling = [text[len(self._anchor_text) :] for text in texts]
         return self._spelling
+
+    def lexicon(self) -> Lexicon:
+        """The vocabulary as grammars need it: each token's bytes."""
+        llguidance()
+        from llguidance.hf import from_tokenizer
+
+        try:
+            known = from_tokenizer(self.inner, eos_token=list(self.ends))
+        except ValueError:  # a decoder that it does not know, or no fast tokenizer
+            spelled = [text.encode() for text in self.spelling()]
+            known = tokenizer_of(spelled, self.ends, lambda text: self.encode(text.decode()))
+        return Lexicon(known, self.encode, int, self.ends)
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self.inner(text, add_special_tokens=False, split_special_tokens=True).input_ids

@@ -305,16 +305,13 @@ LOADER = "backends.loading:load"
 """What makes a model of a spec."""
 
 _TEXT = frozenset({"draw", "score", "next_token"})
+_LOCAL = _TEXT | {"hidden_states", "grammar"}
 _REWARD = frozenset({"evaluate"})
 
 MODELS: dict[str, ModelEntry] = {
-    "smollm2": ModelEntry(
-        "backends.smollm2:load_smollm2", "smollm2", _TEXT | {"hidden_states"}, "SmolLM2-135M-Instruct from its wheel"
-    ),
-    "hf": ModelEntry(
-        "backends.hf_load:load_folder", "hf:ID_OR_PATH", _TEXT | {"hidden_states"}, "a causal model of transformers"
-    ),
-    "gguf": ModelEntry("backends.smollm2:load_gguf", "gguf:PATH", _TEXT | {"hidden_states"}, "a GGUF file"),
+    "smollm2": ModelEntry("backends.smollm2:load_smollm2", "smollm2", _LOCAL, "SmolLM2-135M-Instruct from its wheel"),
+    "hf": ModelEntry("backends.hf_load:load_folder", "hf:ID_OR_PATH", _LOCAL, "a causal model of transformers"),
+    "gguf": ModelEntry("backends.smollm2:load_gguf", "gguf:PATH", _LOCAL, "a GGUF file"),
     "openai": ModelEntry(
         "backends.served:load_served",
         "openai:URL#MODEL",
@@ -323,7 +320,7 @@ MODELS: dict[str, ModelEntry] = {
         "served",
     ),
     "table": ModelEntry(
-        "backends.table:TableLM", 'table(rows, end="$")', _TEXT, "an exact toy: a table of next symbols"
+        "backends.table:TableLM", 'table(rows, end="$")', _TEXT | {"grammar"}, "an exact toy: a table of next symbols"
     ),
     "scripted": ModelEntry(
         "backends.scripted:from_spec", "scripted:TEXT", frozenset({"draw", "score"}), "replies by rule, for tests"

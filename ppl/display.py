@@ -128,17 +128,25 @@ def remarks(result: Result) -> list[str]:
     if _has_ess(result) and isinstance(result, Posterior):
         n = _particles(result)
         if n > 1 and result.ess < LOW_ESS * n:
-            found.append(f"ESS is {result.ess / n:.0%} of the particles: few of them decide. Take more, or a heuristic that guides them")
+            found.append(
+                f"ESS is {result.ess / n:.0%} of the particles: few of them decide. Take more, or a heuristic that guides them"
+            )
         origin = common_ancestor(result._finished) if result.ess_steps else None
         if origin is not None:
-            found.append(f"all particles descend from one since {origin.address!r}: what came before it is one draw, not {len(result)}")
+            found.append(
+                f"all particles descend from one since {origin.address!r}: what came before it is one draw, not {len(result)}"
+            )
     return found + [f"{count} x {reason}" for reason, count in result.reasons.most_common(3)]
 
 
 def title(result: Result) -> tuple[str, str]:
     """The program under its engine; then who chose that, the seed, and how many traces there are."""
     source = {"call": "the call", "decorator": "the decorator", "infer line": "the infer line"}
-    parts = [f"engine chosen by {source.get(result.engine_source, result.engine_source)}", f"seed {result.seed}", f"{len(result):,} trace{'' if len(result) == 1 else 's'}"]
+    parts = [
+        f"engine chosen by {source.get(result.engine_source, result.engine_source)}",
+        f"seed {result.seed}",
+        f"{len(result):,} trace{'' if len(result) == 1 else 's'}",
+    ]
     if result.stopped:
         parts.append(f"stopped by {cause(result.stopped)}")
     return f"{result.program or 'result'} · {engine_line(result.engine)}", " · ".join(parts)
@@ -170,10 +178,14 @@ def card(result: Result) -> Any:
     shown, more, rest = rows(result)
     for i, row in enumerate(shown):
         answers.add_row(
-            f"{row.weight:.4f}", Text(bar(row.weight), style="cyan" if i else "bold cyan"), Text(row.text, style="" if i else "bold")
+            f"{row.weight:.4f}",
+            Text(bar(row.weight), style="cyan" if i else "bold cyan"),
+            Text(row.text, style="" if i else "bold"),
         )
     if more:
-        answers.add_row(Text(f"{rest:.4f}", style="dim"), Text(bar(rest), style="dim"), Text(f"{more:,} more", style="dim"))
+        answers.add_row(
+            Text(f"{rest:.4f}", style="dim"), Text(bar(rest), style="dim"), Text(f"{more:,} more", style="dim")
+        )
     if not shown:
         answers.add_row("", "", Text(result._emptiness(), style="red"))
     details = Table.grid(padding=(0, 2))
@@ -183,7 +195,9 @@ def card(result: Result) -> Any:
         details.add_row(label, Text(text))
     notes = [Text(f"⚠ {note}", style="yellow") for note in remarks(result)]
     body = Group(Text(details_line, style="dim"), "", answers, "", details, *notes)
-    return Panel(body, title=Text(heading, style="bold"), title_align="left", expand=False, padding=(0, 1), border_style="dim")
+    return Panel(
+        body, title=Text(heading, style="bold"), title_align="left", expand=False, padding=(0, 1), border_style="dim"
+    )
 
 
 def print_sites(result: Result, trace: Trace) -> None:
@@ -192,8 +206,21 @@ def print_sites(result: Result, trace: Trace) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=f"{one_line(trace.value, 60)}  ({trace.status})", title_justify="left", box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for column, justify in (("address", "left"), ("value", "left"), ("log p", "right"), ("weight", "right"), ("parent", "left"), ("shared", "right")):
+    table = Table(
+        title=f"{one_line(trace.value, 60)}  ({trace.status})",
+        title_justify="left",
+        box=None,
+        header_style="bold",
+        padding=(0, 2, 0, 0),
+    )
+    for column, justify in (
+        ("address", "left"),
+        ("value", "left"),
+        ("log p", "right"),
+        ("weight", "right"),
+        ("parent", "left"),
+        ("shared", "right"),
+    ):
         table.add_column(column, justify=justify, overflow="ellipsis")  # type: ignore[arg-type]
     crowd: dict[Node, int] = {}
     for other in result.traces:
@@ -206,7 +233,9 @@ def print_sites(result: Result, trace: Trace) -> None:
             weight = f"{node.log_weight:+.4f}" if node.log_weight else ""
             style = {"sample": "", "record": "dim"}.get(node.kind, "cyan")
             shared = str(crowd[node]) if crowd.get(node, 0) > 1 else ""
-            table.add_row(Text(_address(node), style), Text(_shown(node), style), log_prob, weight, Text(parent, "dim"), shared)
+            table.add_row(
+                Text(_address(node), style), Text(_shown(node), style), log_prob, weight, Text(parent, "dim"), shared
+            )
         if node.kind == "sample":
             parent = node.address
     table.add_section()
@@ -215,7 +244,13 @@ def print_sites(result: Result, trace: Trace) -> None:
 
 
 def _address(node: Node) -> str:
-    return node.address if node.kind == "sample" else f"{node.kind} {node.address}" if node.address != node.kind else node.kind
+    return (
+        node.address
+        if node.kind == "sample"
+        else f"{node.kind} {node.address}"
+        if node.address != node.kind
+        else node.kind
+    )
 
 
 def _shown(node: Node) -> str:
@@ -250,7 +285,9 @@ def html(result: Result) -> str:
         answers += _html_row(f"{more:,} more", rest, "d")
     if not shown:
         answers = f"<span></span><span></span><span>{escape(result._emptiness())}</span>"
-    details = "".join(f"<span class=d>{label}</span><span>{_html_fact(result, label, text)}</span>" for label, text in facts(result))
+    details = "".join(
+        f"<span class=d>{label}</span><span>{_html_fact(result, label, text)}</span>" for label, text in facts(result)
+    )
     notes = "".join(f"<div class=w>{escape(note)}</div>" for note in remarks(result))
     return (
         f"<div class=scale-card><style>{_CSS}</style><div class=h>{escape(heading)}</div><div class=d>{escape(details_line)}</div>"

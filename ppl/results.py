@@ -67,7 +67,9 @@ class Result:
         self.log_evidence_error: float | None = None
         self._weights: np.ndarray[Any, np.dtype[np.float64]] | None = None
         if stopped:
-            self.warnings.append(f"stopped by {cause(stopped)}: finished traces are the short ones, readings are biased")
+            self.warnings.append(
+                f"stopped by {cause(stopped)}: finished traces are the short ones, readings are biased"
+            )
 
     @classmethod
     def of_run(cls, run: Run, traces: Sequence[Trace], *, evidence: bool | str = True) -> Self:
