@@ -30,7 +30,9 @@ def examine() -> None:
     console = Console(highlight=False)
     problems: list[str] = []
     console.print(f"[bold]scale {_version('scale-ppl') or '(not installed as a package)'}[/] in {escape(str(HOME))}")
-    console.print(f"python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores")
+    console.print(
+        f"python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    )
     _packages(console, problems)
     _devices(console)
     _models(console)
@@ -77,7 +79,9 @@ def _models(console: Console) -> None:
     console.print("\n[bold]models[/]")
     for scheme, entry in MODELS.items():
         command = missing(scheme)
-        console.print(f"  {scheme:<14}{'ready' if command is None else escape('not here: ' + command)}  [dim]{escape(entry.form)}[/]")
+        console.print(
+            f"  {scheme:<14}{'ready' if command is None else escape('not here: ' + command)}  [dim]{escape(entry.form)}[/]"
+        )
 
 
 def _rooms(console: Console, problems: list[str]) -> None:
@@ -91,7 +95,9 @@ def _rooms(console: Console, problems: list[str]) -> None:
             problems.append(f"`import {room}` finds {place}, not {HOME / room}: rename or remove it.")
         others = sorted(set(found.get(room, ())) - {"scale-ppl"})
         if others:
-            problems.append(f"the package {', '.join(others)} also installs a `{room}`. Type: pip uninstall {others[0]}")
+            problems.append(
+                f"the package {', '.join(others)} also installs a `{room}`. Type: pip uninstall {others[0]}"
+            )
     for hidden in shadows(Path.cwd()):
         problems.append(f"{hidden} hides SCALE's own `{hidden.stem}` from Python started here. Rename it.")
 

@@ -110,7 +110,9 @@ def _typed(program: Program, given: dict[str, Any]) -> dict[str, Any]:
     for name, parameter in parameters.items():
         if name not in given and parameter.default is parameter.empty:
             hint = hints.get(name)
-            raise CommandError(f"{program.name} needs the input {name!r} ({_kind(hint)}). Write --input {name}={_sample(hint)}")
+            raise CommandError(
+                f"{program.name} needs the input {name!r} ({_kind(hint)}). Write --input {name}={_sample(hint)}"
+            )
     return {name: _read(name, value, hints.get(name)) for name, value in given.items()}
 
 
@@ -175,7 +177,9 @@ _KINDS = {str: "text", int: "a whole number", float: "a number", bool: "True or 
 def _kind(hint: Any) -> str:
     if hint is None:
         return "any value"
-    return _KINDS.get(hint) or (hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint).replace("typing.", ""))
+    return _KINDS.get(hint) or (
+        hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint).replace("typing.", "")
+    )
 
 
 def _sample_value(hint: Any) -> Any:

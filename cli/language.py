@@ -66,7 +66,9 @@ def run_file_tests(file: str, externs: Sequence[str]) -> None:
 
     outcomes = run_tests(existing(file, ".scale"), externs=bound_externs(externs))
     if not outcomes:
-        raise CommandError(f'{file} has no tests. Write one, as in: test "it adds up" of program_name {{ expect posterior.p(3) > 0.5 }}')
+        raise CommandError(
+            f'{file} has no tests. Write one, as in: test "it adds up" of program_name {{ expect posterior.p(3) > 0.5 }}'
+        )
     for outcome in outcomes:
         print(f"{'passed' if outcome.passed else 'FAILED'}  {outcome.title}")
         if not outcome.passed:

@@ -66,7 +66,9 @@ class Population:
 class Display:
     """A few lines on stderr while runs are under way; also whoever asks the runs to stop."""
 
-    def __init__(self, problems: int, record: Record, live: bool, title: str = "", console: Console | None = None) -> None:
+    def __init__(
+        self, problems: int, record: Record, live: bool, title: str = "", console: Console | None = None
+    ) -> None:
         self.problems, self.record, self.title, self.interrupted = problems, record, title, False
         self.populations: dict[int, Population] = {}
         self._seen = 0
@@ -118,7 +120,9 @@ class Display:
         if self._latest is not None and self._latest.best is not None:
             weight, value = self._latest.best
             table.add_row("best so far", Text(f"{one_line(value, 60)}  (log weight {weight:.2f})"))
-        head = Text.assemble((self.title, "bold"), f"  {seconds:.0f} s", ("  stopping" if self.interrupted else "", "yellow"))
+        head = Text.assemble(
+            (self.title, "bold"), f"  {seconds:.0f} s", ("  stopping" if self.interrupted else "", "yellow")
+        )
         return Group(head, table)
 
     def _follow(self) -> None:

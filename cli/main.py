@@ -54,9 +54,7 @@ def run(
     ] = None,
     engine: Annotated[
         str | None,
-        typer.Option(
-            "--engine", "-e", help='the engine, as in "smc(particles=64)"', autocompletion=completion.engines
-        ),
+        typer.Option("--engine", "-e", help='the engine, as in "smc(particles=64)"', autocompletion=completion.engines),
     ] = None,
     seed: Annotated[str | None, typer.Option(help="makes the run repeatable: a whole number")] = None,
     limit: Annotated[
@@ -68,13 +66,17 @@ def run(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=SPEC", help="rebind a model of a .scale file, as in lm=hf:PATH", autocompletion=completion.models
+            metavar="NAME=SPEC",
+            help="rebind a model of a .scale file, as in lm=hf:PATH",
+            autocompletion=completion.models,
         ),
     ] = None,
     extern: Annotated[
         list[str] | None, typer.Option(metavar="FILE.py:NAME", help="a function for an extern of a .scale file")
     ] = None,
-    untrusted: Annotated[bool, typer.Option("--untrusted", help="refuse externs, allow few models, set hard limits")] = False,
+    untrusted: Annotated[
+        bool, typer.Option("--untrusted", help="refuse externs, allow few models, set hard limits")
+    ] = False,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="go on after a problem that fails; exit code 1 at the end")
     ] = False,

@@ -98,7 +98,11 @@ def _import(path: Path) -> Any:
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
-        raise CommandError(f"{os.path.relpath(error.filename or path)}:{error.lineno}: {error.msg}", plain=True) from None
+        raise CommandError(
+            f"{os.path.relpath(error.filename or path)}:{error.lineno}: {error.msg}", plain=True
+        ) from None
     except ModuleNotFoundError as error:
-        raise CommandError(f"{path} needs the package {error.name!r}, which is not installed. Type: pip install {(error.name or '').partition('.')[0]}") from error
+        raise CommandError(
+            f"{path} needs the package {error.name!r}, which is not installed. Type: pip install {(error.name or '').partition('.')[0]}"
+        ) from error
     return module

@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from backends.distributions import TextDistribution, TokenDistribution
 from backends.language_model import Draft, LanguageModel, Settings
 from backends.rewards import RewardModel, in_context
 from backends.text import Context, Text, Tokens, Turn
@@ -38,7 +39,7 @@ ROWS = (
 class StandInModel(LanguageModel):
     """Writes numbers until it must stop. It keeps the tree of what it has read, to tell shared tokens from new ones."""
 
-    capabilities = frozenset({"draw", "score", "next_token", "hidden_states"})
+    capabilities = frozenset({"draw", "score", "next_token", "hidden_states", "grammar"})
     vocabulary = "stand-in"
     end_text = ""
     window = 32_768
@@ -46,6 +47,15 @@ class StandInModel(LanguageModel):
     def __init__(self, name: str) -> None:
         self.name = name
         self._tree: dict[Any, Any] = {}
+
+    def __call__(self, context: Any, **options: Any) -> TextDistribution:
+        """Grammars and guides are not kept to: they change which tokens come, not how many are asked for."""
+        held = ("grammar", "mode", "truncated", "guide")
+        return super().__call__(context, **{k: v for k, v in options.items() if k not in held})
+
+    def token(self, context: Any, **options: Any) -> TokenDistribution:
+        held = ("grammar", "mode", "among", "guide")
+        return super().token(context, **{k: v for k, v in options.items() if k not in held})
 
     def encode(self, text: str) -> Tokens:
         return tuple(text[i : i + TOKEN] for i in range(0, len(text), TOKEN))
@@ -56,7 +66,7 @@ class StandInModel(LanguageModel):
     def render(self, turns: tuple[Turn, ...]) -> Tokens:
         return tuple(t for role, pieces in turns for t in (f"<{role}>", *self.encode("".join(pieces)), "</>"))
 
-    def token_values(self, answer: list[str]) -> list[tuple[Text, float]]:
+    def token_values(self, answer: list[str], mask: Any = None) -> list[tuple[Text, float]]:
         return [(Text(token, (token,), None, self), -math.log(len(answer))) for token in answer]
 
     def step(self, rows: Sequence[Request]) -> None:
@@ -149,7 +159,9 @@ def show_estimate(results: Sequence[Any]) -> None:
             shares = [counted[column] / problems, counted[column]] if problems > 1 else [counted[column]]
             table.add_row(label, *(f"{share:,.0f}" for share in shares))
     console = Console()
-    console.print("[bold]dry run[/]: at most this, counted on stand-ins for the models; nothing was paid", highlight=False)
+    console.print(
+        "[bold]dry run[/]: at most this, counted on stand-ins for the models; nothing was paid", highlight=False
+    )
     console.print(table)
     for note in _notes(results):
         console.print(note, style="yellow", markup=False)
@@ -165,4 +177,3 @@ def _notes(results: Sequence[Any]) -> list[str]:
         if result.stopped:
             notes.append(f"stopped by the limit on {result.stopped}: without it the run would cost more")
     return list(dict.fromkeys(notes))[:4]
-

@@ -19,7 +19,11 @@ from cli.tree_layout import Segment, place, rank, shared_tokens
 from ppl.display import engine_line, facts, one_line, remarks, rows
 from ppl.events import SearchTree
 
-SOURCES = {"call": "chosen by the call", "decorator": "chosen by the decorator", "infer line": "chosen by the infer line"}
+SOURCES = {
+    "call": "chosen by the call",
+    "decorator": "chosen by the decorator",
+    "infer line": "chosen by the infer line",
+}
 
 
 def page(searches: Sequence[Search]) -> str:
