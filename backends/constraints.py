@@ -46,7 +46,7 @@ class Grammar:
         taken = matcher.try_consume_tokens(list(self.begun.encode()))
         if taken < len(self.begun.encode()):
             raise UsageError(self._nothing_after(matcher, taken))
-        if not possible(matcher) and not matcher.is_accepting():
+        if not self.begun and not possible(matcher) and not matcher.is_accepting():
             raise UsageError(f"{self!r} admits no text at all. Write a grammar that at least one text belongs to.")
 
     def after(self, text: str) -> Grammar:

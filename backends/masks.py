@@ -137,27 +137,29 @@ class Lexicon:
     ) -> None:
         self.tokenizer, self.encode, self.id_of, self.ends = tokenizer, encode, id_of, ends
         self.size: int = tokenizer.vocab_size
-        self.matcher = lru_cache(maxsize=256)(self._matcher)
-        self._begun: set[Grammar] = set()
+        self._compiled = lru_cache(maxsize=256)(self._compile)
+        self._known: set[Grammar] = set()
 
     def check(self, grammar: Grammar | None, name: str) -> None:
         """UsageError if no token can begin a text of the grammar."""
-        if grammar is None or grammar in self._begun:
+        if grammar is None or grammar.begun or grammar in self._known:
             return
         mask = GrammarMask(self, self.matcher(grammar, ()))
         if not any(mask.bits) and not mask.ends:
             raise UsageError(
                 f"{grammar!r} admits no token of {name} here: it allows {grammar.possible()}, and no token is spelled so."
             )
-        self._begun.add(grammar)
+        self._known.add(grammar)
 
-    def _matcher(self, grammar: Grammar, stops: tuple[str, ...]) -> Any:
-        """A matcher at the start of a text (what the grammar has `begun` read). Copy it before it is advanced."""
-        source = _source(grammar.kind, grammar.source, stops)
-        matcher = llguidance().LLMatcher(self.tokenizer, source, log_level=0)
+    def matcher(self, grammar: Grammar, stops: tuple[str, ...]) -> Any:
+        """A matcher of one's own, at the start of a text: what the grammar has `begun` is read."""
+        matcher = self._compiled(grammar.kind, grammar.source, stops).deep_copy()
         if grammar.begun and not matcher.consume_tokens(list(self.encode(grammar.begun))):
             raise UsageError(f"{grammar!r}: the model's tokens do not spell {grammar.begun!r}.")
         return matcher
+
+    def _compile(self, kind: str, source: str | tuple[str, ...], stops: tuple[str, ...]) -> Any:
+        return llguidance().LLMatcher(self.tokenizer, _source(kind, source, stops), log_level=0)
 
 
 UNFORCED = '%llguidance {"no_forcing": true}\n'
@@ -219,7 +221,7 @@ class GrammarMask(Mask):
     """A grammar, part of the way through a text. Its bits are worked out when they are asked for."""
 
     def __init__(self, lexicon: Lexicon, matcher: Any) -> None:
-        self.lexicon, self._matcher = lexicon, matcher.deep_copy()
+        self.lexicon, self._matcher = lexicon, matcher
         self._bits: bytes | None = None
 
     @property
@@ -241,4 +243,4 @@ class GrammarMask(Mask):
         self._bits = None
 
     def copy(self) -> GrammarMask:
-        return GrammarMask(self.lexicon, self._matcher)
+        return GrammarMask(self.lexicon, self._matcher.deep_copy())
