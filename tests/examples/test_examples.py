@@ -19,7 +19,7 @@ from ppl.errors import BackendError
 from ppl.testing import check_distribution
 
 FOLDER = Path(__file__).parents[2] / "examples"
-REAL = ["code_search", "intent", "pyro_site", "self_consistency", "smc_reward"]
+REAL = ["code_search", "intent", "judge", "pyro_site", "self_consistency", "smc_reward"]
 
 
 def run(name: str) -> dict:
@@ -142,6 +142,16 @@ def test_smc_with_a_reward_keeps_more_right_chains(smollm2, capsys):
     lines = [line for line in capsys.readouterr().out.splitlines() if "of the chains" in line]
     share = [int(line.partition("%")[0].split()[-1]) for line in lines]
     assert len(share) == 6 and sum(share[1::2]) > sum(share[::2])
+
+
+@pytest.mark.slow
+def test_judge_has_three_readings(smollm2):
+    names = run("judge")
+    great, terrible = ({r: p.p(w) for r, p in names["posteriors"].items()} for w in ("great", "terrible"))
+    ratio = [great[r] / terrible[r] for r in ("nothing", "exp P(yes)", "P(yes)", "odds of yes")]
+    assert ratio == sorted(ratio) and len(set(ratio)) == 4
+    cost = names["cost"]
+    assert cost.forwarded_tokens * 5 < cost.reward_tokens + cost.prompt_tokens
 
 
 @pytest.mark.slow
