@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoModelForTokenClassification, PreTrainedTokenizerFast, LlamaConfig
+from transformers import AutoModelForTokenClassification, LlamaConfig, PreTrainedTokenizerFast
 
 from backends import load
 from inference import smc
@@ -48,7 +48,7 @@ STEPS = [text(random.Random(i)) for i in range(2, 4002)]
 
 
 def reward_folder(folder: Path) -> str:
-    """A random token classifier of 3.6 million weights, a word a token."""
+    """A random token classifier of 3.3 million weights, a word a token."""
     inner = Tokenizer(models.WordLevel({w: i for i, w in enumerate(["?", "</s>", "\n", " ", *WORDS])}, unk_token="?"))
     inner.pre_tokenizer = pre_tokenizers.Split(Regex(r"\s|\w+"), "isolated")
     inner.decoder = decoders.Fuse()
