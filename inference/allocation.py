@@ -110,10 +110,10 @@ def ets_selection(
     """Which leaves `ets` keeps, and its objective there."""
     if len(scores) != len(paths):
         raise OptionError(f"ets: {len(scores)} scores for {len(paths)} leaves; expected one for each.")
-    first = rebase(scores, width, temperature)
+    _check_scores("ets", scores, width, temperature)
     if min(scores) == NEG_INF:
         raise OptionError("ets: a score is -inf; leave dead leaves out of the frontier.")
-    return select(paths, first, kv_penalty, coverage, clusters, node_cost, leaf_cost)
+    return select(paths, rebase(scores, width, temperature), kv_penalty, coverage, clusters, node_cost, leaf_cost)
 
 
 def _best_first(scores: Sequence[float]) -> list[int]:

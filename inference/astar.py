@@ -28,6 +28,10 @@ EDGES: dict[str, Edge] = {"loss": lambda before, r: 1.0 - r, "drop": lambda befo
 SLACK = 1e-9  # float error allowed before a rank counts as risen
 
 UNGUIDED = "the program called no heuristic: astar is uniform-cost search here, right as long as no score is positive"
+UNREWARDED = (
+    "the program gave no reward, by heuristic(r.log()) or score(r.log()): to astar(edge=...) every node is worth the same,"
+    " and it follows the first child of each to its end"
+)
 ROSE = (
     "a rank rose along a trace: a heuristic there (0 where there is none) is no upper bound on the log weight still to"
     " come, or is not consistent, so the order need not be the true one"
@@ -140,13 +144,17 @@ class astar(Engine):  # noqa: N801
 
     def _cost(self, before: float, reward: float) -> float:
         edge = EDGES[self.edge] if isinstance(self.edge, str) else self.edge
-        return float(edge(before, reward)) if callable(edge) else float(edge or 0.0)
+        cost = float(edge(before, reward)) if callable(edge) else float(edge or 0.0)
+        if not math.isfinite(cost):
+            raise WeightError(f"astar(edge=f): f({before:g}, {reward:g}) is {cost}; expected a finite cost.")
+        return cost
 
     def _warn(self, run: Run, tree: Tree, found: int, guided: bool, rose: bool) -> None:
         if found < self.goals and tree.made >= self.max_nodes:
             run.warn(f"max_nodes={self.max_nodes} were made and {found} of {self.goals} goals found")
         if self.edge is not None:
-            run.warn("astar(edge=...) searches by reward: the traces it finds need not be the best by weight")
+            by_reward = "astar(edge=...) searches by reward: the traces it finds need not be the best by weight"
+            run.warn(by_reward if guided else UNREWARDED)
             return
         if not guided:
             run.warn(UNGUIDED)

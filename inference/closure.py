@@ -94,7 +94,12 @@ def select(
     costs = [_exact("node_cost", 1 if node_cost is None else _cost_of(node, node_cost)) for node in above]
     total = sum(own_costs) + sum(costs)
     price = _exact("kv_penalty", kv_penalty) / total if total else Fraction(0)
-    label = {c: k for k, c in enumerate(dict.fromkeys([0] * len(paths) if clusters is None else clusters))}
+    labels = [0] * len(paths) if clusters is None else clusters
+    if not all(isinstance(c, Hashable) for c in labels):
+        raise OptionError(
+            f"ets: the label of a cluster must be hashable, as a text or a number is; found {labels[0]!r}."
+        )
+    label = {c: k for k, c in enumerate(dict.fromkeys(labels))}
     allocated = sum(counts)
 
     gains = [Fraction(n, allocated) - price * c for n, c in zip(counts, own_costs, strict=True)]
@@ -106,7 +111,7 @@ def select(
         [number[path[-1] if path else None] for path in paths],
         [int(p * unit) for p in prices],
         [number[parent] for parent in above.values()],
-        [0] * len(paths) if clusters is None else [label[c] for c in clusters],
+        [label[c] for c in labels],
         int(bonus * unit),
     )
     kept = _best(candidates)

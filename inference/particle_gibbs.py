@@ -57,6 +57,8 @@ class particle_gibbs(Engine):  # noqa: N801
 
     def search(self, run: Run) -> Posterior:
         kept: list[Trace] = []
+        if self.particles == 1:
+            run.warn("particle_gibbs(particles=1) never leaves its first trace: there is nothing to choose from")
         with run.limits:
             reference = self._first(run)
             for i in range(self.burn_in + self.sweeps):

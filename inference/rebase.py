@@ -15,7 +15,7 @@ from typing import Any
 from inference import allocation
 from inference.engine import Engine, engine
 from inference.tree import LevelSearch, TreeNode
-from ppl.errors import CapabilityError
+from ppl.errors import CapabilityError, OptionError
 from ppl.results import SearchResult
 from ppl.run import Run
 
@@ -94,9 +94,12 @@ class ets(Engine):  # noqa: N801
 
     def _labels(self, live: Sequence[TreeNode]) -> Sequence[Hashable]:
         texts = ["".join(map(str, node.choices)) for node in live]
-        if self.embed is not None:
-            return cosine_clusters(self.embed(texts)) if len(set(texts)) > 1 else [0] * len(texts)
-        return texts if self.clusters is None else self.clusters(texts)
+        if self.embed is None or len(set(texts)) == 1:
+            return texts if self.clusters is None else self.clusters(texts)
+        vectors = self.embed(texts)
+        if len(vectors) != len(texts):
+            raise OptionError(f"ets(embed=f): f returned {len(vectors)} vectors for {len(texts)} texts.")
+        return cosine_clusters(vectors)
 
 
 def _warn_narrow(run: Run, width: int) -> None:
@@ -126,6 +129,8 @@ def cosine_clusters(vectors: Any, distance: float = DISTANCE) -> list[int]:
     except ImportError:
         raise CapabilityError("ets(embed=...) needs scipy to cluster the steps: pip install scipy.") from None
     points = np.asarray(vectors, dtype=float)
+    if points.ndim != 2 or not np.isfinite(points).all():
+        raise OptionError(f"ets(embed=f): f must return a vector of finite numbers for each text; found {vectors!r}.")
     points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
     apart = np.clip(1.0 - points @ points.T, 0.0, 2.0)
     np.fill_diagonal(apart, 0.0)
