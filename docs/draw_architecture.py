@@ -3,7 +3,8 @@
     python docs/draw_architecture.py     # rewrites the picture and the tables; a test holds that they are current
 
 Only imports that happen when a module is loaded count: not those for types alone, nor those inside functions, which
-are how a room stays light. A module's level is one above the highest module of its room that it imports.
+are how a room stays light. A module's level is one above the highest module of its room that it imports; modules that
+import each other in a circle have one level together.
 """
 
 import ast
@@ -89,14 +90,29 @@ def arrow(start: tuple[int, int], end: tuple[int, int], rows: int) -> str:
     return f'<path d="M{path}" marker-end="url(#head)"/>'
 
 
+def circle(name: str, graph: dict[str, set[str]], among: set[str]) -> set[str]:
+    """The modules that this one imports and that import it, directly or not; itself included."""
+
+    def reached(start: str) -> set[str]:
+        seen, waiting = set[str](), [start]
+        while waiting:
+            new = (graph[waiting.pop()] & among) - seen
+            seen |= new
+            waiting += new
+        return seen
+
+    return {other for other in reached(name) if name in reached(other)} | {name}
+
+
 def levels(room: str, graph: dict[str, set[str]]) -> list[list[str]]:
     """The room's modules, lowest level first. Packages themselves (their `__init__`) are left out."""
     names = {name for name in graph if name.startswith(f"{room}.")}
     packages = {name for name in names if any(other.startswith(f"{name}.") for other in names)}
     waiting, done, result = names - packages, set(packages), list[list[str]]()
     while waiting:
-        level = sorted(name for name in waiting if graph[name] & names <= done)
-        level = level or sorted(waiting)  # a circle: shown together, on the last level
+        circles = {name: circle(name, graph, waiting) for name in waiting}
+        level = sorted(name for name in waiting if graph[name] & names <= done | circles[name])
+        level = [name for name in level if all(graph[other] & names <= done | circles[name] for other in circles[name])]
         result.append(level)
         done |= set(level)
         waiting -= set(level)
@@ -125,7 +141,9 @@ def tables() -> str:
             "|---|---|---|",
         ]
         for number, level in enumerate(levels(room, graph)):
-            lines += [f"| {number} | `{known[name].relative_to(ROOT)}` | {opening(known[name])} |" for name in level]
+            for name in level:
+                mark = " ↻" if len(circle(name, graph, set(graph))) > 1 else ""
+                lines.append(f"| {number}{mark} | `{known[name].relative_to(ROOT)}` | {opening(known[name])} |")
     return "\n".join(lines).strip()
 
 
