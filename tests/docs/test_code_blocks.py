@@ -15,6 +15,7 @@ import linecache
 import re
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from typer.testing import CliRunner
 import grammar
 from cli.main import app
 from ppl.errors import BackendError
+from ppl.registry import ENGINES
 
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = {"language.md", "diagnostics.md"}
@@ -45,10 +47,14 @@ def tier(page: Path) -> object:
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder with the examples beside it. Engines that a page registers are forgotten with it."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    known = set(ENGINES)
+    yield tmp_path
+    for name in set(ENGINES) - known:
+        del ENGINES[name]
 
 
 def save_files(page: Path, folder: Path) -> list[Path]:
