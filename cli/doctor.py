@@ -29,16 +29,14 @@ def examine() -> None:
     """Print what there is; exit 1 if something is wrong."""
     console = Console(highlight=False)
     problems: list[str] = []
-    console.print(f"[bold]scale {_version('scale-ppl') or '(not installed as a package)'}[/] in {escape(str(HOME))}")
-    console.print(
-        f"python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    )
+    console.print(f"[bold]scale {_version('scale-ppl') or '(not installed as a package)'}[/] in {escape(str(HOME))}", soft_wrap=True)
+    console.print(f"python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores")
     _packages(console, problems)
     _devices(console)
     _models(console)
     _rooms(console, problems)
     for problem in problems:
-        console.print(f"[red]✗[/] {escape(problem)}")
+        console.print(f"[red]✗[/] {escape(problem)}", soft_wrap=True)
     if problems:
         raise SystemExit(1)
     console.print("[green]✓[/] no problems found")
@@ -90,7 +88,7 @@ def _rooms(console: Console, problems: list[str]) -> None:
     for room in ROOMS:
         place = where(room)
         mine = place is not None and place.parent == HOME
-        console.print(f"  {room:<14}{'ours' if mine else escape(f'NOT OURS: {place}')}")
+        console.print(f"  {room:<14}{'ours' if mine else escape(f'NOT OURS: {place}')}", soft_wrap=True)
         if not mine:
             problems.append(f"`import {room}` finds {place}, not {HOME / room}: rename or remove it.")
         others = sorted(set(found.get(room, ())) - {"scale-ppl"})

@@ -279,6 +279,22 @@ def test_cards(posterior):
     assert repr(posterior).startswith("Posterior(program under exact(")
 
 
+def test_explain_prints_every_site_with_what_it_follows(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    posterior = program.run(engine=importance(200), seed=0)
+    posterior.explain(next(t for t in posterior.traces if t.value == 1))
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows[0][:2] == ["1", "(finished)"] and rows[1] == ["address", "value", "log", "p", "weight", "parent", "shared"]
+    assert rows[2][:3] == ["x", "True", f"{math.log(0.25):.4f}"]
+    assert rows[3][:4] == ["x[1]", "False", f"{math.log(0.75):.4f}", "x"]
+    assert rows[4][0] == "y" and rows[4][2:] == [f"{math.log(0.5):.4f}", "x[1]"]
+    assert rows[5][:4] == ["record", "heads", "1", "y"]
+    assert rows[6] == ["score", f"+{math.log(2):.4f}", "y"]
+    assert rows[7][0] == "total" and rows[7][2:] == [f"+{math.log(2):.4f}"]
+    posterior.explain()
+    assert capsys.readouterr().out.startswith(f"{posterior.best.value}  (finished)")
+
+
 # -- little to say -----------------------------------------------------------------------------------------------------
 
 
