@@ -29,8 +29,13 @@ def examine() -> None:
     """Print what there is; exit 1 if something is wrong."""
     console = Console(highlight=False)
     problems: list[str] = []
-    console.print(f"[bold]scale {_version('scale-ppl') or '(not installed as a package)'}[/] in {escape(str(HOME))}", soft_wrap=True)
-    console.print(f"python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores")
+    console.print(
+        f"[bold]scale {_version('scale-ppl') or '(not installed as a package)'}[/] in {escape(str(HOME))}",
+        soft_wrap=True,
+    )
+    console.print(
+        f"python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    )
     _packages(console, problems)
     _devices(console)
     _models(console)

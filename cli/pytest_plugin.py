@@ -19,7 +19,9 @@ _TEST_BLOCK = re.compile(r'^[ \t]*test[ \t]*"', re.MULTILINE)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addini("scale_externs", "functions for the extern fns of .scale files, as FILE.py:NAME", type="paths", default=[])
+    parser.addini(
+        "scale_externs", "functions for the extern fns of .scale files, as FILE.py:NAME", type="paths", default=[]
+    )
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -43,7 +45,11 @@ class ScaleFile(pytest.File):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
         from grammar.diagnostics import ScaleError
 
-        return str(excinfo.value) if isinstance(excinfo.value, (ScaleError, CommandError)) else super().repr_failure(excinfo)
+        return (
+            str(excinfo.value)
+            if isinstance(excinfo.value, (ScaleError, CommandError))
+            else super().repr_failure(excinfo)
+        )
 
 
 class ScaleTest(pytest.Item):

@@ -90,7 +90,9 @@ def one_search(puzzles: list[str], console: Console) -> None:
         with recording():
             found = twin.run(numbers, engine=ENGINES["smc"], seed=0)
         if not readings(numbers, missed)[0] and readings(numbers, found)[0]:
-            console.print("\nOne search, by the program's twin solve.scale; best-of-n misses this puzzle:", highlight=False)
+            console.print(
+                "\nOne search, by the program's twin solve.scale; best-of-n misses this puzzle:", highlight=False
+            )
             show_search(found, f"{numbers} -> 24", console)
             return
 

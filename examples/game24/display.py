@@ -71,7 +71,11 @@ class Board:
 
 def _solution(problem: str, result: Result, right: bool) -> Text:
     said = one_line(result.best.value, 74) if len(result) else "every path died"
-    return Text.assemble((f"{problem}  ", "bold"), (said, "green" if right else "dim"), ("  ✓" if right else "  ✗", "green" if right else "red"))
+    return Text.assemble(
+        (f"{problem}  ", "bold"),
+        (said, "green" if right else "dim"),
+        ("  ✓" if right else "  ✗", "green" if right else "red"),
+    )
 
 
 def interval(shares: Sequence[float]) -> str:
@@ -83,7 +87,15 @@ def interval(shares: Sequence[float]) -> str:
 
 def final_table(found: dict[str, dict[str, list[float]]], title: str) -> Table:
     """One line an engine. The bar is the share of problems whose returned solution is right."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        header_style="dim",
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
     for column in ("\nengine", "returned\nright", "", "share\nright", "\ntokens", "reward\ntokens", "KV\nshared"):
         table.add_column(column, justify="left" if column in ("\nengine", "") else "right", no_wrap=True)
     best = max(sum(columns["returned"]) for columns in found.values())
@@ -99,5 +111,7 @@ def final_table(found: dict[str, dict[str, list[float]]], title: str) -> Table:
 
 def show_search(result: Result, problem: str, console: Console) -> None:
     """The tree of one recorded search."""
-    console.print(drawn(result.tree, f"{result.program} · {engine_line(result.engine)}", problem, height=22), highlight=False)
+    console.print(
+        drawn(result.tree, f"{result.program} · {engine_line(result.engine)}", problem, height=22), highlight=False
+    )
     console.print("h: the reward's estimate · ↻: copies after resampling · bars: share of the posterior", style="dim")
