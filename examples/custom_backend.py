@@ -40,7 +40,7 @@ class NgramLM(LanguageModel):
     def decode(self, tokens):
         return "".join(tokens)
 
-    def token_values(self, answer):
+    def token_values(self, answer, mask=None):
         ended = Text("$", (), "end", self)
         return [(ended if s == "$" else Text(s, (s,), None, self), math.log(p)) for s, p in answer.items()]
 
