@@ -8,6 +8,7 @@ stacks of each execution are saved when it parks and put back when it goes on. A
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ from ppl.errors import SupportError, WeightError
 if TYPE_CHECKING:
     from ppl.continuation import Continuation
 
+_TURN = threading.RLock()
+
 
 class TorchDistribution(Distribution):
     """A torch or Pyro distribution as it is. Values are tensors; log_prob sums over batch dimensions.
@@ -29,6 +32,8 @@ class TorchDistribution(Distribution):
     Draws come from the keyed stream: simple families by inverse CDF of our own uniforms, the rest under a torch
     generator that is seeded from the stream and restored afterwards.
     """
+
+    at_once = True
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
@@ -123,6 +128,8 @@ def _inverse_cdf(probabilities: Sequence[float], u: Any) -> int:
 class _PyroSite(Distribution):
     """The distribution of a `pyro.sample` message, with the scale and mask its handlers have put on it."""
 
+    at_once = True
+
     def __init__(self, message: Any) -> None:
         self._torch = TorchDistribution(message["fn"])
         self.fn, self.scale, self.mask = message["fn"], message["scale"], message["mask"]
@@ -171,6 +178,10 @@ def _forwarding_messenger() -> Any:
             if message["done"] or whole:  # a plate over everything has nothing to choose
                 return
             execution = require_execution("pyro.sample")
+            if message["infer"].get("_deterministic"):  # pyro.deterministic: a value to keep, without a weight
+                execution.keep(message["name"], message["value"])
+                message["done"] = True
+                return
             site = _PyroSite(message)
             if message["is_observed"]:
                 execution.observe(message["name"], site, message["value"])
@@ -185,14 +196,18 @@ def _forwarding_messenger() -> Any:
 
 @contextmanager
 def pyro_stack_of(execution: Continuation) -> Iterator[None]:
-    """Run one stretch of an execution under its own Pyro handlers, and leave everybody else's as they were."""
+    """Run one stretch of an execution under its own Pyro handlers, and leave everybody else's as they were.
+
+    Pyro has one stack for all threads, so those that run programs take turns.
+    """
     from pyro.poutine.runtime import _DIM_ALLOCATOR, _PYRO_STACK
 
-    outside = list(_PYRO_STACK), list(_DIM_ALLOCATOR._stack)
-    _PYRO_STACK[:], _DIM_ALLOCATOR._stack[:] = execution._pyro or ([_forwarding_messenger()], [])
-    try:
-        yield
-    finally:
-        inside = list(_PYRO_STACK), list(_DIM_ALLOCATOR._stack)
-        execution._pyro = inside if execution._greenlet is not None else None
-        _PYRO_STACK[:], _DIM_ALLOCATOR._stack[:] = outside
+    with _TURN:
+        outside = list(_PYRO_STACK), list(_DIM_ALLOCATOR._stack)
+        _PYRO_STACK[:], _DIM_ALLOCATOR._stack[:] = execution._pyro or ([_forwarding_messenger()], [])
+        try:
+            yield
+        finally:
+            inside = list(_PYRO_STACK), list(_DIM_ALLOCATOR._stack)
+            execution._pyro = inside if execution._greenlet is not None else None
+            _PYRO_STACK[:], _DIM_ALLOCATOR._stack[:] = outside

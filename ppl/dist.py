@@ -20,6 +20,8 @@ NEG_INF = -math.inf
 class Finite(Distribution):
     """Finitely many values with normalised probabilities, in the order given."""
 
+    at_once = True
+
     def __init__(self, values: Sequence[Any], probabilities: Sequence[float], name: str) -> None:
         self._values = list(values)
         self._name = name
@@ -129,6 +131,8 @@ def delta(value: Any) -> Finite:
 class Continuous(Distribution):
     """Base of the densities on the reals; `parameters` are for messages only."""
 
+    at_once = True
+
     def __init__(self, **parameters: float) -> None:
         self.__dict__.update({k: float(v) for k, v in parameters.items()})
         self._parameters = parameters
@@ -233,6 +237,8 @@ class gamma(Continuous):  # noqa: N801
 class poisson(Distribution):  # noqa: N801
     """Counts with mean `rate`; infinite support."""
 
+    at_once = True
+
     def __init__(self, rate: float) -> None:
         _positive("poisson", rate=rate)
         self.rate = float(rate)
@@ -254,6 +260,8 @@ class poisson(Distribution):  # noqa: N801
 
 class geometric(Distribution):  # noqa: N801
     """The number of trials up to and including the first success; support 1, 2, ..."""
+
+    at_once = True
 
     def __init__(self, p: float) -> None:
         if not 0.0 < p <= 1.0:

@@ -28,6 +28,7 @@ class Distribution:
     """
 
     deferred: ClassVar[bool] = False
+    at_once: bool = False  # `sample` asks no model, so it may be handed a stream that others will use after it
     weighted: bool = False  # draws carry log p - log q != 0, as under a token mask
     caveat: str = ""  # what a reader of the result must know of values drawn from it; it stands among the warnings
     rescorable: bool = True  # log_prob of a given value can be had; False where a served model only draws
@@ -136,7 +137,7 @@ def as_distribution(dist: Any) -> Distribution:
 
 class _Iid(Distribution):
     def __init__(self, dist: Distribution, n: int) -> None:
-        self.dist, self.n = dist, n
+        self.dist, self.n, self.at_once = dist, n, dist.at_once
         self.weighted, self.rescorable, self.caveat = dist.weighted, dist.rescorable, dist.caveat
 
     def sample(self, rng: Any) -> list[Any]:

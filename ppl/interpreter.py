@@ -134,7 +134,7 @@ class Interpreter(Continuation):
             forced = self.policy(self, name, index, dist, proposal)  # type: ignore[arg-type]
         if dist.caveat:
             self.run.warn(f"sample({name!r}): {dist.caveat}")
-        reason = ""
+        reason, before = "", self.leaf
         if forced is None:
             value, log_p, log_q, reason = self._draw(name, index, dist, proposal)
         else:
@@ -145,7 +145,8 @@ class Interpreter(Continuation):
                 log_p = self._assess(dist, value, name)
             gain = NEG_INF if log_p == NEG_INF else log_p - log_q
         counters = self.counters = self.counters.set(name, index + 1)
-        self.leaf = Node(self.leaf, "sample", name, index, value, gain, counters, dist, log_p, log_q, proposal)
+        skip = None if before is self.leaf else before  # a user's distribution may have asked models
+        self.leaf = Node(self.leaf, "sample", name, index, value, gain, counters, dist, log_p, log_q, proposal, skip)
         if gain == NEG_INF or log_p == NEG_INF:
             reason = reason or f"the value {value!r} has probability zero under {dist!r}"
             self.die(f"sample {address(name, index)!r}: {reason}")
@@ -178,7 +179,8 @@ class Interpreter(Continuation):
     ) -> tuple[Any, float | None, float | None, str]:
         """(value, log p or None, log q or None, why p is 0); log q is given where the weight changes."""
         source = dist if proposal is None else proposal
-        rng = self.rng if self.rng is not None else self.run.streams.at(self.key, name, index)
+        stream = self.run.streams.at if source.deferred or source.at_once else self.run.streams.own
+        rng = self.rng if self.rng is not None else stream(self.key, name, index)
         if not source.deferred:
             value = source.sample(rng)
             return value, None, None if proposal is None else source.log_prob(value), ""
@@ -214,6 +216,7 @@ class Interpreter(Continuation):
             self._replayed("observe", name)
             return
         dist = _read("observe", name, dist)
+        before = self.leaf
         try:
             log_weight = dist.log_prob(value) if not dist.deferred else self._assess(dist, value, name)
         except (TypeError, ValueError) as error:
@@ -226,7 +229,7 @@ class Interpreter(Continuation):
             raise SupportError(
                 f"observe({name!r}): {value!r} is outside the support of {dist!r}. Observe one of its values{ruled_out}."
             )
-        self._weigh("observe", name, log_weight, value, dist)
+        self._weigh("observe", name, log_weight, value, dist, None if before is self.leaf else before)
 
     def score(self, log_weight: Any, name: str) -> None:
         if self._replay is not None:
@@ -234,10 +237,14 @@ class Interpreter(Continuation):
             return
         self._weigh("score", name, check_weight("score", name, log_weight), None, None)
 
-    def _weigh(self, kind: str, name: str, log_weight: float, value: Any, dist: Any) -> None:
+    def _weigh(
+        self, kind: str, name: str, log_weight: float, value: Any, dist: Any, skip: Node | None = None
+    ) -> None:
         log_prob = None if dist is None else log_weight
         self.pending = True
-        leaf = self.leaf = Node(self.leaf, kind, name, 0, value, log_weight, self.counters, dist, log_prob)
+        leaf = self.leaf = Node(
+            self.leaf, kind, name, 0, value, log_weight, self.counters, dist, log_prob, skip=skip
+        )
         if log_weight == NEG_INF:
             before = sum(n.kind == kind and n.name == name for n in backwards(leaf.parent))
             self.die(f"{kind} {address(name, before)!r}: log weight -inf")

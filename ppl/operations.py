@@ -108,7 +108,7 @@ def regenerate(trace: Trace, selection: Selection | Iterable[str], rng: Any = No
     first = next((n for n in trace.nodes if n.kind == "sample" and selected(n.address)), None)
     if first is None:
         return trace, 0.0
-    start = first.parent  # up to here both runs are one: it is replayed from the record, and no model is asked again
+    start = first.parent if first.skip is None else first.skip  # up to here both runs are one: it is replayed from the record, and no model is asked again
     old = {n.address: n for n in trace.after(start) if n.kind == "sample"}
     kept: set[str] = set()
 

@@ -39,6 +39,9 @@ class StreamSource(Protocol):
     def at(self, key: Key, site: str, index: int) -> Any:
         """The stream of one draw. It is valid until the next call: draw at once, do not keep it."""
 
+    def own(self, key: Key, site: str, index: int) -> Any:
+        """The same stream, valid for good: for who asks a model between two draws from it."""
+
 
 def derive(key: Key, label: str, n: int = 0) -> Key:
     """The 16-byte key of a child lineage: a hash of its parent's, a label and a number."""
@@ -80,6 +83,13 @@ class Streams:
         self._counter[3] = name
         self._philox.state = self._state
         return self._generator
+
+
+    def own(self, key: Key, site: str, index: int) -> np.random.Generator:
+        self.at(key, site, index)
+        philox = np.random.Philox(0)
+        philox.state = self._state
+        return np.random.Generator(philox)
 
 
 class LastingStream:

@@ -1,8 +1,8 @@
 """Traces: what happened in an execution, as an immutable linked list that forks share.
 
 The trace *is* the particle. A `Node` is one effect and points to the one before it, so a fork copies a pointer and a
-prefix is just an earlier node. A node that sums up a stretch of effects (a finished `unfold`, a heuristic's callable)
-carries `skip`, the node before that stretch: replay jumps over it.
+prefix is just an earlier node. A node that sums up a stretch of effects (a finished `unfold`, a heuristic's callable,
+what a user's distribution asked of models) carries `skip`, the node before that stretch: replay jumps over it.
 """
 
 from __future__ import annotations

@@ -168,6 +168,8 @@ class EnumeratingStreams:
     def at(self, key: Key, site: str, index: int) -> EnumeratingRng:
         return EnumeratingRng(self, self._draws.setdefault((key, site, index), []))
 
+    own = at
+
     def rng(self, name: str = "rng") -> EnumeratingRng:
         """A stream of its own, for functions that take one rng."""
         return self.at(self.root, name, 0)

@@ -15,7 +15,7 @@ from ppl.operations import assess, generate, regenerate, simulate, update
 from ppl.program import Program
 from ppl.testing.enumeration import enumerate_outcomes
 from ppl.testing.laws import label
-from ppl.trace import Trace
+from ppl.trace import Node, Trace
 
 Kernel = Callable[[Trace, Any], Trace]
 
@@ -108,13 +108,24 @@ def _state(trace: Trace) -> Any:
     return tuple((a, label(v), getattr(v, "tokens", None), getattr(v, "finish", None)) for a, v in choices)
 
 
+def _effects(trace: Trace) -> list[tuple[str, str, int]]:
+    """What the program did, first to last, without what a distribution or a heuristic asked of models on its own."""
+    effects = []
+    node: Node | None = trace.leaf
+    while node is not None:
+        effects.append((node.kind, node.name, node.index))
+        asked = node.skip is not None and node.kind in ("sample", "observe", "heuristic")
+        node = node.skip if asked else node.parent
+    return effects[::-1]
+
+
 def _same(found: float, expected: float, what: str) -> None:
     same = found == expected or abs(found - expected) <= 1e-9 * max(1.0, abs(expected))
     assert same, f"{what}: log weight {found!r}, expected {expected!r}"
 
 
 def _same_trace(found: Trace, expected: Trace) -> None:
-    effects = [[(n.kind, n.name, n.index) for n in t.nodes] for t in (found, expected)]
+    effects = [_effects(t) for t in (found, expected)]
     assert effects[0] == effects[1], f"other effects: {effects[0]} instead of {effects[1]}"
     assert _state(found) == _state(expected), f"other choices: {found.choices} instead of {expected.choices}"
     assert label(found.value) == label(expected.value), f"another value: {found.value!r} instead of {expected.value!r}"

@@ -192,8 +192,8 @@ def proposal_forgotten(patch):
     plain = Execution._draw
 
     def draw(self, name, index, dist, proposal):
-        value, log_p, _ = plain(self, name, index, dist, proposal)
-        return value, log_p, None
+        value, log_p, _, reason = plain(self, name, index, dist, proposal)
+        return value, log_p, None, reason
 
     patch.setattr(Execution, "_draw", draw)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import pyro
 import pyro.distributions as pd
@@ -128,6 +129,18 @@ def test_a_plate_is_no_choice():
     assert posterior.log_evidence == pytest.approx(-1.0)
 
 
+def test_a_deterministic_site_is_recorded_and_weighs_nothing():
+    @model
+    def twice():
+        x = pyro.sample("x", pd.Bernoulli(0.5))
+        pyro.deterministic("double", 2 * x)
+        pyro.sample("last", pd.Bernoulli(0.5))
+
+    (trace,) = twice.run(engine=smc(1, ess_threshold=1.0), seed=0, live=0).traces
+    assert trace.records == {"double": 2 * trace["x"]} and list(trace.choices) == ["x", "last"]
+    assert [n.kind for n in trace.nodes] == ["start", "sample", "record", "sample"]  # no barrier
+
+
 def test_a_subsampling_plate_is_one():
     @model
     def subsampled():
@@ -159,6 +172,20 @@ def test_interleaved_programs_keep_their_own_handlers():
         for k, posterior in zip([1, 2, 3], results, strict=True):
             expected = sorted(f"{kind}_{k}_{i}" for kind in ("site", "weight") for i in range(3))
             assert all(value == expected for value in posterior.values)
+
+
+def test_threads_take_turns_with_pyros_one_stack():
+    @model
+    def recorded(k: int):
+        with poutine.trace() as handler:
+            for i in range(20):
+                pyro.sample(f"site_{k}_{i}", pd.Bernoulli(0.5))
+                pyro.factor(f"weight_{k}_{i}", torch.tensor(-0.1))
+        return {name.split("_")[1] for name in handler.trace.nodes if "_" in name and name[0] in "sw"}
+
+    with ThreadPoolExecutor(4) as pool:
+        for k, result in enumerate(pool.map(lambda k: recorded.run(k, engine=smc(4), seed=0), range(8))):
+            assert result.values == [{str(k)}] * 4
 
 
 def test_handlers_outside_a_program_stay_outside():

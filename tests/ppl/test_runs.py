@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from inference import best_of, exact, importance, smc
+from inference import best_of, exact, importance, mcmc, smc
 from ppl import call, limit, model, observe, sample, score
 from ppl.dist import bernoulli, iid, normal
 from ppl.errors import OptionError, ResultError, UsageError
@@ -77,6 +77,48 @@ def test_batches_and_windows_change_nothing(speller):
     for engine in (importance(3), smc(4, "multinomial", 1.0)):
         check_seed_determinism(engine, prefer_b(speller), [1, 2, 3, 1])
         check_replay_invariance(engine, prefer_b(speller), (3,))
+
+
+class Mixture:
+    """A user's own distribution made of a model's: it asks the model in the middle of sampling and of scoring."""
+
+    def __init__(self, speller):
+        self.words = [Word(speller, 1), Word(speller, 2)]
+
+    def sample(self, rng):
+        word = self.words[rng.random() < 0.25].sample(rng)
+        return word + ("!" if rng.random() < 0.5 else "?")
+
+    def log_prob(self, value):
+        mass = 0.75 * math.exp(self.words[0].log_prob(value[:-1])) + 0.25 * math.exp(self.words[1].log_prob(value[:-1]))
+        return math.log(0.5 * mass) if mass and value[-1:] in ("!", "?") else -math.inf
+
+
+def test_a_users_distribution_may_ask_models(speller):
+    """On replay what it asked is not expected again, and its stream is its own while others draw in between."""
+    mixture = Mixture(speller)
+
+    @model
+    def program(n=1):
+        for _ in range(n):
+            x = sample("x", mixture)
+            score(-0.3 * x.count("a"))
+        observe("seen", mixture, "a!")
+        y = sample("y", mixture, proposal=mixture)
+        return x, y
+
+    single = {w + end: 0.5 * (0.75 * words(1).get(w, 0.0) + 0.25 * p) for w, p in words(2).items() for end in "!?"}
+    exactly = {
+        (x, y): p * q * single["a!"] * math.exp(-0.3 * x.count("a"))
+        for x, p in single.items()
+        for y, q in single.items()
+    }
+    for engine in (importance(1), smc(1, ess_threshold=1.0)):
+        check_unbiased(engine, program, exact=exactly)
+    for engine in (importance(4), smc(6, ess_threshold=1.0), mcmc(samples=10)):
+        check_replay_invariance(engine, program, (3,))
+        check_seed_determinism(engine, program, [1, 3, 2])
+    check_trace_laws(program, (2,))
 
 
 class Moody(Speller):
