@@ -22,7 +22,7 @@ from ppl import Program, Result
 from ppl.display import engine_line, one_line, remarks
 from ppl.errors import OptionError
 from ppl.events import recording, watching
-from ppl.registry import build_engine
+from ppl.registry import ENGINES, build_engine
 from ppl.scheduler import Stopped
 from ppl.storage import encode
 
@@ -48,8 +48,9 @@ class Request:
 
 def execute(request: Request) -> None:
     """Check everything that can be checked, run, print. Exit code 1 if a problem failed."""
+    from_program = Path(request.file.partition(":")[0]).suffix == ".py" and not _known(request.engine)
     options = {
-        "engine": _engine(request.engine),
+        "engine": None if from_program else _engine(request.engine),
         "limit": read_limit(request.limits),
         "seed": read_seed(request.seed),
     }
@@ -61,6 +62,8 @@ def execute(request: Request) -> None:
 
             stack.enter_context(standing_in(stand_in))
         program = load_program(request.file, request.models, request.externs, request.untrusted)
+        if from_program:  # a .py file may register an engine of its own
+            options["engine"] = _engine(request.engine)
         problems, from_file = read_inputs(program, request.inputs, request.keep_going)
         _run(program, problems, from_file, request, options)
     _report(problems, from_file, request)
@@ -86,6 +89,10 @@ def _report(problems: Sequence[Problem], from_file: bool, request: Request) -> N
     if failed:
         print(f"{len(failed)} of {len(problems)} problems failed", file=sys.stderr)
         raise SystemExit(1)
+
+
+def _known(engine: str | None) -> bool:
+    return engine is None or engine.partition("(")[0].strip() in ENGINES
 
 
 def _engine(text: str | None) -> Any:

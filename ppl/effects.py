@@ -1,6 +1,7 @@
 """The primitives of a program. Plain functions, callable from any depth of plain Python inside one.
 
-Each is answered by the execution that runs here (`ppl.execution`); see there for how. Weights are natural logarithms.
+Each is answered by the execution that runs here (`ppl.interpreter`); see there for how. Weights are natural
+logarithms. Outside a program each raises UsageError; in one, errors name the site and end at the line that called.
 """
 
 from __future__ import annotations
@@ -19,20 +20,26 @@ T = TypeVar("T")
 def sample(name: str, dist: Any, *, proposal: Any = None) -> Any:
     """Draw a value from `dist` and return it; the program's density gains p(value).
 
-    With a proposal q the value is drawn from q and the weight gains log p - log q. The k-th use of a name in one
-    execution is the site `name[k]`. Just before a choice, engines may compare, resample and branch if a weight was
-    met since the last such point.
+    With a proposal q the value is drawn from q and the weight gains log p - log q. A name may recur: its uses in one
+    execution are the sites `name`, `name[1]`, `name[2]`, ... Just before a choice, engines may compare, resample and
+    branch if a weight was met since the last such point. UsageError if `dist` is no distribution.
     """
     return require_execution("sample").sample(name, dist, proposal)
 
 
 def observe(name: str, dist: Any, value: Any) -> None:
-    """Condition on `value` having come from `dist`: the log weight gains dist.log_prob(value)."""
+    """Condition on `value` having come from `dist`: the log weight gains dist.log_prob(value).
+
+    A value of probability zero ends this execution; SupportError for one that no parameters of `dist` could give.
+    """
     require_execution("observe").observe(name, dist, value)
 
 
 def score(log_weight: Any, name: str = "score") -> None:
-    """Multiply the program's density by exp(log_weight): a finite number, or -inf, which ends this execution."""
+    """Multiply the program's density by exp(log_weight): a finite number, or -inf, which ends this execution.
+
+    WeightError for NaN, +inf, arrays of several numbers, and rewards, which must say how they are read.
+    """
     require_execution("score").score(log_weight, name)
 
 
@@ -40,8 +47,8 @@ def heuristic(log_value: float | Callable[[], float], name: str = "heuristic") -
     """Estimate all the log weight still to come from here (ideally log E[exp(rest)]).
 
     Guides the search and cancels: it ranks beams, is A*'s h and SMC's twist, and never changes the posterior or the
-    evidence. Within a block of weights the last one holds. Finite; a callable is not called by engines that ignore
-    heuristics.
+    evidence. Within a block of weights the last one holds. A callable is not called by engines that ignore heuristics.
+    WeightError unless finite: what cannot lead anywhere is for `require`.
     """
     require_execution("heuristic").estimate(log_value, name)
 
@@ -90,7 +97,7 @@ def call(fn: Callable[..., T], *args: Any) -> T:
     """Run `fn(*args)` once, outside the program: unit tests, verifiers, HTTP.
 
     A recorded effect: replay takes the answer from the record, and the calls of all particles run side by side. What
-    it returns must not depend on anything the program cannot see again.
+    it returns must not depend on anything the program cannot see again. An exception of `fn` is raised at this line.
     """
     label = f"call {getattr(fn, '__name__', type(fn).__name__)}"
     request = Evaluate(backend=CALLS, arguments=(fn, *args))

@@ -11,11 +11,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import grammar
 from backends import Scripted, load
+from cli.main import app
 from inference import exact, importance
 from ppl.errors import BackendError
+from ppl.registry import ENGINES
 from ppl.testing import check_distribution
 
 FOLDER = Path(__file__).parents[2] / "examples"
@@ -29,6 +32,15 @@ def run(name: str) -> dict:
         return runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
     finally:
         sys.path.remove(str(FOLDER))
+
+
+@pytest.fixture(autouse=True)
+def engines_stay_known():
+    """An engine that an example registers is forgotten with it."""
+    known = set(ENGINES)
+    yield
+    for name in set(ENGINES) - known:
+        del ENGINES[name]
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +96,14 @@ def test_custom_engine_beats_best_of_n_at_equal_throws():
     plain = [names["game"].run(engine="best_of(n=13)", seed=seed) for seed in range(20)]
     mean = [sum(r.best.value for r in results) / 20 for results in (halved, plain)]
     assert mean[0] > mean[1]
+
+
+def test_custom_engine_has_a_name_for_the_command():
+    typed = ["run", str(FOLDER / "custom_engine.py"), "--engine", "halving(start=8)", "--seed", "0", "--json"]
+    done = CliRunner().invoke(app, typed)
+    assert done.exit_code == 0 and "halving(start=8)" in done.output, done.output
+    unknown = CliRunner().invoke(app, [*typed[:3], "halvin(start=8)"])
+    assert unknown.exit_code == 1 and "Did you mean 'halving'?" in unknown.output
 
 
 def test_custom_backend_obeys_the_law_of_distributions():
