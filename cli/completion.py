@@ -11,6 +11,7 @@ def engines(incomplete: str) -> list[tuple[str, str]]:
 
 
 def limits(incomplete: str) -> list[str]:
+    """Bounds by name, ready for their numbers."""
     from ppl import limit
 
     return [f"{name}=" for name in limit.__dataclass_fields__ if name.startswith(incomplete)]

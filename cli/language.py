@@ -80,6 +80,7 @@ def run_file_tests(file: str, externs: Sequence[str]) -> None:
 
 
 def explain_code(code: str) -> None:
+    """Print what a message means; CommandError with the nearest code for one that is not there."""
     from grammar.codes import CODES, explain
     from ppl.errors import did_you_mean
 

@@ -188,6 +188,7 @@ def doctor() -> None:
 
 
 def main() -> None:
+    """The entry point of `scale`."""
     app()
 
 

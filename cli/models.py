@@ -29,6 +29,7 @@ def missing(scheme: str) -> str | None:
 
 
 def list_models(as_json: bool) -> None:
+    """Print every model that `load` knows, and what to type for those that cannot be had here."""
     if as_json:
         for scheme, entry in MODELS.items():
             print(json.dumps(_plain(scheme, entry)))
@@ -49,6 +50,7 @@ def _plain(scheme: str, entry: ModelEntry) -> dict[str, object]:
 
 
 def list_engines(as_json: bool) -> None:
+    """Print every engine with its options, as a table or as one JSON object a line."""
     if as_json:
         for name, entry in ENGINES.items():
             options = {o: s.meaning for o, s in entry.options.items()}

@@ -40,6 +40,7 @@ def first_trace(run: Run, rng: LastingStream, rescores: bool) -> Trace:
 
 
 def all_dead(run: Run, what: str, reasons: Counter[str]) -> AllDead:
+    """The error of a chain that found no trace to start from."""
     deaths = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(5))
     return AllDead(
         f"{run.engine!r} on {run.program.name}: {what} all have weight zero: {deaths}."
@@ -77,6 +78,7 @@ def _check_rescorable(node: Node, dist: Distribution) -> None:
 
 
 def cannot_rescore(site: str, dist: Distribution, why: str) -> CapabilityError:
+    """The error of a move that needs the log-prob of a value it did not draw."""
     return CapabilityError(
         f"site {site!r} cannot be scored again: {dist!r} gives no log-prob of a given value ({why}), which single-site and"
         ' block moves and ancestor sampling need. Use kernel="suffix" or kernel="prior", or particle_gibbs(...), smc(...)'

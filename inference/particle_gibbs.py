@@ -159,6 +159,7 @@ def follow(particle: Execution, rest: Sequence[Node]) -> Execution:
 
 
 def shape(nodes: Sequence[Node]) -> list[tuple[str, str]]:
+    """The choices and barriers of a stretch of effects, in order."""
     return [(node.kind, node.name) for node in nodes if node.kind in ("sample", "barrier")]
 
 

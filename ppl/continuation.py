@@ -30,6 +30,8 @@ _ALWAYS_RAISED = (UsageError, ReplayError, CapabilityError)
 
 
 class Status(enum.Enum):
+    """What a run has come to. Only a running one is resumed; a dead one has weight zero."""
+
     RUNNING = "running"
     FINISHED = "finished"
     DEAD = "dead"
@@ -256,6 +258,7 @@ class LiveCache:
 
 
 def diverged(expected: str, came: str) -> ReplayError:
+    """The error of a replay that came to another effect than its record has."""
     return ReplayError(
         f"the program took another path when it was replayed: expected {expected}, came {came}. Between two runs only recorded"
         " values may differ: draw randomness with sample(...), and read clocks, files and changing globals through call(fn)."
@@ -263,6 +266,7 @@ def diverged(expected: str, came: str) -> ReplayError:
 
 
 def user_line() -> str:
+    """The line outside our packages that led here, as " (file.py:12)"; "" if there is none."""
     frame: Any = sys._getframe(2)
     while frame is not None and frame.f_code.co_filename.startswith(OURS):
         frame = frame.f_back

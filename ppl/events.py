@@ -356,8 +356,10 @@ def watching(callback: Watcher) -> Iterator[None]:
 
 
 def current_record() -> Record | None:
+    """The record that a search starting here writes to, or None."""
     return _RECORD.get()
 
 
 def current_watcher() -> Watcher | None:
+    """Who watches a search starting here, or None."""
     return _WATCHER.get()

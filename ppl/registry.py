@@ -33,6 +33,7 @@ def register_engine(cls: Any) -> Any:
 
 
 def engine_entry(name: str) -> EngineEntry:
+    """An engine by name; OptionError with the nearest names for one that is not there."""
     try:
         return ENGINES[name]
     except KeyError:

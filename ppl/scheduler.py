@@ -106,6 +106,15 @@ class _RareCollections:
 
 
 class Scheduler:
+    """Who is ready, who waits for which request, and what was answered.
+
+    tasks        engines under way; `ready`: those to go on with
+    rows         requests that wait for a step, by backend, each with the run that pays for it
+    waiters      who waits for a request; `outstanding`: for how many requests each still waits
+    followers    equal requests, which take the answer of the one that was admitted
+    answers      the last `REMEMBERED` answers to requests with a key
+    """
+
     def __init__(self) -> None:
         self.hub = greenlet.getcurrent()
         self.tasks: set[Task] = set()

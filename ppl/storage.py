@@ -57,6 +57,7 @@ _DECODERS: dict[str, Any] = {
 
 
 def decode(data: Any) -> Any:
+    """The value that `encode` made this of; what it could not write comes back as its repr."""
     if isinstance(data, list):
         return [decode(v) for v in data]
     if isinstance(data, dict):
@@ -131,11 +132,13 @@ def unpack(cls: type[R], data: dict[str, Any], decode: Code = lambda value: valu
 
 
 def save(result: Result, path: Path) -> Path:
+    """Write a result as JSON; see `Result.save`."""
     path.write_text(json.dumps(pack(result, encode), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return path
 
 
 def load(cls: type[R], path: Path) -> R:
+    """Read a saved result. ResultError for a file that is none, is damaged, or holds the other kind."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, UnicodeDecodeError) as error:
@@ -151,6 +154,7 @@ def load(cls: type[R], path: Path) -> R:
 
 
 def to_pandas(result: Result) -> Any:
+    """One row per finished trace: value, weight, log_weight, a column per site and per record."""
     import pandas
 
     rows = []
@@ -169,6 +173,7 @@ def _add(row: dict[str, Any], columns: Mapping[str, Any], kind: str) -> None:
 
 
 def to_arviz(result: Result) -> Any:
+    """Numeric sites and values, one draw per trace, resampled by weight to equal ones; see `Posterior.to_arviz`."""
     import arviz
 
     traces, weights = result._finished, result.weights
