@@ -162,33 +162,42 @@ class Program:
             return self._queries(execution, problems, settings) if problems else []
         for args, kwargs in problems:
             self._check_arguments(args, kwargs)
+        return self._together(problems, window, settings, keep_going)
+
+    def _together(
+        self,
+        problems: list[tuple[tuple[Any, ...], dict[str, Any]]],
+        window: int | None,
+        settings: _Settings,
+        keep_going: bool,
+    ) -> list[Any]:
+        """The results of all problems, run on one scheduler; of a failed one its error, if the others keep going."""
         scheduler = Scheduler()
-        results: list[Any] = [None] * len(problems)
-        queue, tasks = deque(enumerate(problems)), list[Task]()
+        results: list[Any] = []  # in the order they ended, with their problem's number
+        queue, fatal = deque(enumerate(problems)), list[BaseException]()
 
         def next_problem() -> None:
-            if not queue:
-                return
-            i, (args, kwargs) = queue.popleft()
-            run = settings.new_run(scheduler, args, kwargs, i)
+            if queue:
+                i, (args, kwargs) = queue.popleft()
+                run = settings.new_run(scheduler, args, kwargs, i)
+                begin(run, lambda task: done(i, run, task))
 
-            def done(task: Task) -> None:
-                if isinstance(task.error, Exception):
-                    task.error.problem = i  # type: ignore[attr-defined]  # whose it is, for whoever reports it
-                kept = keep_going and isinstance(task.error, Exception)
-                results[i] = task.error if kept else settings.finish(run, task)
-                next_problem()
-
-            tasks.append(begin(run, done))
+        def done(i: int, run: Run, task: Task) -> None:
+            error = task.error
+            if isinstance(error, Exception):
+                error.problem = i  # type: ignore[attr-defined]  # whose it is, for whoever reports it
+            if error is not None and not (keep_going and isinstance(error, Exception)):
+                fatal.append(error)
+            results.append((i, error or settings.finish(run, task)))
+            next_problem()
 
         for _ in range(window or len(problems)):
             next_problem()
         with _errors_at_user_line():
-            scheduler.loop(lambda: not queue and all(t.dead for t in tasks) or not keep_going and _failed(tasks))
-            for task in tasks:
-                if task.error is not None and not (keep_going and isinstance(task.error, Exception)):
-                    raise task.error
-        return results
+            scheduler.loop(lambda: len(results) == len(problems) or bool(fatal))
+            for error in fatal:
+                raise error
+        return [result for _, result in sorted(results, key=lambda pair: pair[0])]
 
     def _launch(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         settings = _Settings(self, kwargs)
@@ -262,10 +271,6 @@ class _Settings:
         if hasattr(result, "engine_source"):
             result.engine_source = self.source
         return result
-
-
-def _failed(tasks: list[Task]) -> bool:
-    return any(t.error is not None for t in tasks)
 
 
 class _errors_at_user_line:  # noqa: N801
