@@ -29,6 +29,16 @@ def plain(value: Any) -> Any:
     return tuple(map(plain, value)) if type(value) is tuple else value
 
 
+def label(value: Any) -> Any:
+    """Something hashable that stands for a value: the value made plain, or its repr."""
+    value = plain(value)
+    try:
+        hash(value)
+        return value
+    except TypeError:
+        return repr(value)
+
+
 def _tuples(data: Any) -> Any:
     return tuple(map(_tuples, data)) if isinstance(data, list) else data
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from ppl.boundary import plain
+from ppl.boundary import label, plain
 from ppl.catalogue import ENGINES
 from ppl.cost import Cost
 from ppl.current import execution_here
@@ -39,7 +39,6 @@ class Result:
     """
 
     kind: ClassVar[str] = "result"
-    weighted_by: ClassVar[str] = "weight"
 
     def __init__(
         self,
@@ -100,10 +99,11 @@ class Result:
 
     @property
     def weights(self) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Normalised to sum to 1."""
+        """Normalised to sum to 1; read-only."""
         self._reading("weights")
         if self._weights is None:
             self._weights = np.array(normalise([t.log_weight for t in self._finished]))
+            self._weights.setflags(write=False)
         return self._weights
 
     @property
@@ -140,8 +140,8 @@ class Result:
         for trace, weight in zip(self._finished, self.weights, strict=True):
             choices = trace.choices if address in trace.choices else trace.records
             if address in choices:
-                label = _label(choices[address])
-                table[label] = table.get(label, 0.0) + float(weight)
+                value = label(choices[address])
+                table[value] = table.get(value, 0.0) + float(weight)
         return table
 
     def vote(
@@ -248,8 +248,8 @@ class Result:
     def _table(self, values: Sequence[Any]) -> dict[Any, tuple[Any, float]]:
         table: dict[Any, tuple[Any, float]] = {}
         for value, weight in zip(values, self.weights, strict=True):
-            label = _label(value)
-            table[label] = (value, table.get(label, (value, 0.0))[1] + float(weight))
+            same = label(value)
+            table[same] = (value, table.get(same, (value, 0.0))[1] + float(weight))
         return table
 
     def _resolve(self, address: str) -> str:
@@ -291,6 +291,8 @@ class Posterior(Result):
 
     def mean(self, f: Callable[[Any], float] = float) -> float:
         """The posterior expectation of f(value)."""
+        if not self._finished:
+            raise ResultError(f"there is no mean: {self._emptiness()}")
         self._reading("mean")
         try:
             numbers = [float(f(v)) for v in self.values]
@@ -323,19 +325,9 @@ class SearchResult(Result):
                 f"{self.__dict__.get('engine', 'a search')} is a search: its traces are ranked, not sampled, so it has no {name}."
                 " Use importance(...) or smc(...) on the same program."
             )
-        raise AttributeError(name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
 def cause(stopped: str) -> str:
     """What ended a run, in words."""
     return "an interrupt" if stopped == "interrupt" else f"its limit on {stopped}"
-
-
-def _label(value: Any) -> Any:
-    """Something hashable that stands for a value."""
-    value = plain(value)
-    try:
-        hash(value)
-        return value
-    except TypeError:
-        return repr(value)

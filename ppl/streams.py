@@ -20,19 +20,13 @@ import numpy as np
 from ppl.errors import SeedError
 
 Key = bytes
-Seed = int | tuple[int, ...]
-
-
-class Rng(Protocol):
-    """The part of numpy.random.Generator that engines and distributions may use."""
-
-    def random(self, size: Any = None, /) -> Any: ...
-    def integers(self, low: int, high: int | None = None, /) -> Any: ...
-    def choice(self, a: Any, /, size: Any = None, replace: bool = True, p: Any = None) -> Any: ...
 
 
 class StreamSource(Protocol):
-    """Where all randomness of a run comes from."""
+    """Where all randomness of a run comes from. Its streams have the methods of numpy.random.Generator.
+
+    Engines and finite distributions use no more than `random`, `integers` and `choice`, which can be enumerated.
+    """
 
     root: Key
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from ppl.boundary import label
 from ppl.dist import Deferred, as_distribution
 from ppl.errors import SupportError
 from ppl.requests import perform
 from ppl.testing.enumeration import NotEnumerable, enumerate_outcomes
-from ppl.testing.laws import label
 
 OUTSIDE = (object(), "no such value \x00", -1e300)  # hardly a value of anything
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ppl.boundary import plain
+from ppl.boundary import label
 from ppl.operations import simulate
 from ppl.program import Program
 from ppl.results import Posterior, Result
@@ -18,16 +18,6 @@ from ppl.storage import encode
 from ppl.testing.enumeration import enumerate_outcomes
 
 Measure = dict[Any, float]
-
-
-def label(value: Any) -> Any:
-    """Something hashable that stands for a value."""
-    value = plain(value)
-    try:
-        hash(value)
-        return value
-    except TypeError:
-        return repr(value)
 
 
 def measure_of(program: Program, *args: Any) -> Measure:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ppl.boundary import label
 from ppl.operations import assess, generate, regenerate, simulate, update
 from ppl.program import Program
 from ppl.testing.enumeration import enumerate_outcomes
-from ppl.testing.laws import label
 from ppl.trace import Node, Trace
 
 Kernel = Callable[[Trace, Any], Trace]
