@@ -6,17 +6,16 @@ docs/write-an-engine.md tells the rest.
 """
 
 import math
-from dataclasses import dataclass
 
 from rich import print
 
-from inference.engine import Engine
+from inference.engine import Engine, engine
 from ppl import model, registry, sample, score
 from ppl.dist import uniform
 
 
-@registry.register_engine
-@dataclass(frozen=True)
+@registry.register_engine  # known as "halving(start=64)" too
+@engine  # a frozen dataclass whose options are checked
 class halving(Engine):  # noqa: N801
     """`start` runs, half of which are left after each barrier, by log weight + heuristic."""
 
@@ -46,7 +45,7 @@ def game() -> int:
     return points
 
 
-for engine in ["halving(start=64)", "best_of(n=13)"]:  # about 130 throws each
-    results = [game.run(engine=engine, seed=seed) for seed in range(20)]
+for name in ["halving(start=64)", "best_of(n=13)"]:  # about 130 throws each
+    results = [game.run(engine=name, seed=seed) for seed in range(20)]
     points = [result.best.value for result in results]
-    print(f"{engine:18} returns {sum(points) / 20:.0f} points on average over 20 seeds, {min(points)} at the worst")
+    print(f"{name:18} returns {sum(points) / 20:.0f} points on average over 20 seeds, {min(points)} at the worst")
