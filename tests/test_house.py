@@ -44,6 +44,16 @@ def test_importing_a_room_imports_nothing_heavy(room):
     assert found == ""
 
 
+def test_no_engine_imports_another():
+    """What two engines share has a module of its own."""
+    engines = {entry.target.split(":")[0] for entry in ENGINES.values()}
+    assert len(engines) > 10
+    for module in engines:
+        tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
+        found = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)} & engines
+        assert not found, f"{module} imports {found}"
+
+
 @pytest.mark.parametrize("name", ENGINES)
 def test_the_registry_says_what_the_engine_takes(name):
     """Options are written twice, as data for whoever checks and as fields for whoever runs: they agree."""
