@@ -20,9 +20,10 @@ T = TypeVar("T")
 def sample(name: str, dist: Any, *, proposal: Any = None) -> Any:
     """Draw a value from `dist` and return it; the program's density gains p(value).
 
-    With a proposal q the value is drawn from q and the weight gains log p - log q. A name may recur: its uses in one
-    execution are the sites `name`, `name[1]`, `name[2]`, ... Just before a choice, engines may compare, resample and
-    branch if a weight was met since the last such point. UsageError if `dist` is no distribution.
+    With a proposal q the value is drawn from q and the weight gains log p - log q; q must be able to draw all that p
+    can, or the evidence misses what it leaves out. A name may recur: its uses in one execution are the sites `name`,
+    `name[1]`, `name[2]`, ... Just before a choice, engines may compare, resample and branch if a weight was met since
+    the last such point. UsageError if `dist` is no distribution.
     """
     return require_execution("sample").sample(name, dist, proposal)
 
