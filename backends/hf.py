@@ -20,7 +20,7 @@ import torch
 from backends.drafts import Draft, charge_once
 from backends.masks import Lexicon, Mask
 from backends.running import Running, cacheable, padded
-from backends.sampling import allowed, draw, end_log_prob, guided, log_probs
+from backends.sampling import draw, end_log_prob, guided, held, log_probs
 from backends.settings import Settings
 from backends.text import Context, Text, Tokens
 from backends.tokenizer import Tokenized, Tokenizer
@@ -52,7 +52,7 @@ class HFModel(Tokenized):
     def token_values(self, answer: torch.Tensor, mask: Mask | None = None) -> list[tuple[Text, float]]:
         ends, spelling = self.tokenizer.ends, self.tokenizer.spelling()
         if mask is not None:
-            answer = answer.masked_fill(~allowed([mask], ends, answer)[0], -math.inf)
+            answer = answer + held([mask], ends, answer)[0]
         spelling = spelling + [""] * (len(answer) - len(spelling))  # padded tables have ids that mean nothing
         end = float(end_log_prob(answer, ends))
         values = [(Text(self.end_text, (), "end", self), end)] if end > -math.inf else []
@@ -136,17 +136,17 @@ class HFModel(Tokenized):
         """Log-probs under the distribution; under mode="mask" those of masked decoding, nan where it has none."""
         if not settings.biased:
             return log_probs(logits, settings)
-        kept = allowed([mask for mask in masks if mask is not None], self.tokenizer.ends, logits)
-        log_p = log_probs(logits.masked_fill(~kept, -math.inf), settings)
-        return log_p.masked_fill(~kept.any(-1, keepdim=True), math.nan)
+        bias = held([mask for mask in masks if mask is not None], self.tokenizer.ends, logits)
+        log_p = log_probs(logits + bias, settings)
+        return log_p.masked_fill(bias.amax(-1, keepdim=True) == -math.inf, math.nan)
 
     def _proposal(self, log_p: torch.Tensor, drafts: Sequence[Draft]) -> list[torch.Tensor | None]:
         """What draws every row's token: p on what is allowed, as a guide sees fit. None where nothing is left."""
         settings = drafts[0].row.settings
         log_q = log_p
         if settings.constraint is not None and not settings.biased:
-            held = [draft.mask for draft in drafts if draft.mask is not None]
-            log_q = log_p.masked_fill(~allowed(held, self.tokenizer.ends, log_p), -math.inf).log_softmax(-1)
+            bias = held([draft.mask for draft in drafts if draft.mask is not None], self.tokenizer.ends, log_p)
+            log_q = (log_p + bias).log_softmax(-1)
         found: list[torch.Tensor | None] = [None if q.isnan().any() else q for q in log_q]
         if settings.guide is not None:
             found = [self._guided(draft, q) for draft, q in zip(drafts, found, strict=True)]

@@ -136,7 +136,7 @@ class Lexicon:
         self, tokenizer: Any, encode: Callable[[str], Sequence[int]], id_of: Callable[[Any], int], ends: Sequence[int]
     ) -> None:
         self.tokenizer, self.encode, self.id_of, self.ends = tokenizer, encode, id_of, ends
-        self.size: int = tokenizer.vocab_size
+        self.bytes = -(-tokenizer.vocab_size // 8)  # of a mask
         self._compiled = lru_cache(maxsize=256)(self._compile)
         self._known: set[Grammar] = set()
 
@@ -206,7 +206,7 @@ class TokenSet(Mask):
 
     def __init__(self, lexicon: Lexicon, among: frozenset[Hashable]) -> None:
         self.lexicon, self.ends = lexicon, None in among
-        bits = np.zeros(-(-lexicon.size // 8) * 8, np.uint8)
+        bits = np.zeros(lexicon.bytes * 8, np.uint8)
         bits[[lexicon.id_of(token) for token in among if token is not None]] = 1
         self.bits = np.packbits(bits, bitorder="little").tobytes()
 
@@ -231,11 +231,10 @@ class GrammarMask(Mask):
     @property
     def bits(self) -> bytes:  # type: ignore[override]
         if self._bits is None:
-            over = self._matcher.is_stopped()
-            bits = bytearray(-(-self.lexicon.size // 8) if over else self._matcher.compute_bitmask())
-            for i in self.lexicon.ends:
+            bits = bytearray(b"" if self._matcher.is_stopped() else self._matcher.compute_bitmask())
+            for i in self.lexicon.ends if bits else ():
                 bits[i >> 3] &= ~(1 << (i & 7))
-            self._bits = bytes(bits)
+            self._bits = bytes(bits[: self.lexicon.bytes].ljust(self.lexicon.bytes, b"\0"))
         return self._bits
 
     def push(self, token: Any) -> None:

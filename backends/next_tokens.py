@@ -7,14 +7,16 @@ a two-level inverse CDF: the block by the running block sums, the token by the r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 
-from backends.sampling import NEG_INF, log_probs
+from backends.sampling import log_probs
 from backends.settings import Settings
 
 BLOCK = 256
+LOG2_E = 1.0 / math.log(2.0)
 
 
 class NextTokens:
@@ -26,25 +28,24 @@ class NextTokens:
             x = log_probs(x, settings).float()
         elif settings.temperature != 1.0:
             x = x / settings.temperature
-        self.blocks = -(-x.shape[1] // BLOCK)
-        top = x.amax(-1, keepdim=True)
-        self._set(x, top, torch.exp(x - top))
+        self._sum_up(x)
 
-    def _set(self, x: torch.Tensor, top: torch.Tensor, mass: torch.Tensor) -> None:
-        """`mass` is exp(x - top)."""
-        self.x, self.top = x, top
-        padding = self.blocks * BLOCK - x.shape[1]
-        self.mass = torch.nn.functional.pad(mass, (0, padding)).view(len(x), self.blocks, BLOCK)
+    def _sum_up(self, x: torch.Tensor, masked: bool = False) -> None:
+        self.x = x
+        rows, vocabulary = x.shape
+        self.blocks = -(-vocabulary // BLOCK)
+        top = x.amax(-1, keepdim=True)
+        mass = x - top
+        mass = mass.mul_(LOG2_E).exp2_() if masked else mass.exp_()  # of -inf, exp takes five times as long
+        padding = self.blocks * BLOCK - vocabulary
+        self.mass = torch.nn.functional.pad(mass, (0, padding)).view(rows, self.blocks, BLOCK)
         self.running = self.mass.sum(-1).double().cumsum(-1)
         self.log_total = top.squeeze(-1).double() + self.running[:, -1].log()
 
-    def within(self, rows: Sequence[int], kept: torch.Tensor) -> NextTokens:
-        """These rows on the tokens that are kept (rows x vocabulary). Not `valid` where no mass is kept."""
+    def within(self, rows: Sequence[int], bias: torch.Tensor) -> NextTokens:
+        """These rows under masks: `bias` (rows x vocabulary) is 0 or -inf. Not `valid` where no mass is left."""
         found = NextTokens.__new__(NextTokens)
-        found.blocks = self.blocks
-        index = torch.tensor(list(rows), device=self.x.device)
-        mass = self.mass[index].flatten(1)[:, : self.x.shape[1]] * kept
-        found._set(self.x[index].masked_fill(~kept, NEG_INF), self.top[index], mass)
+        found._sum_up(self.x[torch.tensor(list(rows), device=self.x.device)].add_(bias), masked=True)
         return found
 
     @property

@@ -22,7 +22,7 @@ from backends.hf import HFModel
 from backends.kv_tree import KVBudgetError, KVTree, Lease, Node
 from backends.masks import Mask
 from backends.next_tokens import NextTokens
-from backends.sampling import allowed, guided
+from backends.sampling import guided, held
 from backends.settings import Settings
 from backends.text import Context
 from backends.tree_attention import NAME, Plan
@@ -268,13 +268,9 @@ class SharedModel(HFModel):
         if settings.constraint is None and settings.guide is None:
             self._advance(works, tokens, nodes, tokens, nodes)
             return
-        kept = None
-        if settings.constraint is not None:
-            held = [w.draft.mask for w in works if w.draft is not None and w.draft.mask is not None]
-            kept = allowed(held, self.tokenizer.ends, logits)
         q, rows = tokens, nodes
-        if kept is not None:
-            q, rows = self._held(tokens, nodes, logits, kept, settings), list(range(len(works)))
+        if settings.constraint is not None:
+            q, rows = self._held(tokens, nodes, logits, works), list(range(len(works)))
         if settings.guide is not None:
             q, rows = self._guide_all(works, q, rows), list(range(len(works)))
         going = [i for i, row in enumerate(rows) if q.valid[row]]
@@ -283,15 +279,16 @@ class SharedModel(HFModel):
         p, of_p = (q, rows) if settings.biased else (tokens, nodes)
         self._advance([works[i] for i in going], p, [of_p[i] for i in going], q, [rows[i] for i in going])
 
-    @staticmethod
     def _held(
-        tokens: NextTokens, nodes: Sequence[int], logits: torch.Tensor, kept: torch.Tensor, settings: Settings
+        self, tokens: NextTokens, nodes: Sequence[int], logits: torch.Tensor, works: Sequence[Work]
     ) -> NextTokens:
-        """What masks leave of these rows: after the warp, or under mode="mask" before it."""
+        """What their masks leave of these rows: after the warp, or under mode="mask" before it."""
+        drafts = [w.draft for w in works if w.draft is not None]
+        bias = held([d.mask for d in drafts if d.mask is not None], self.tokenizer.ends, logits)
+        settings: Settings = drafts[0].row.settings
         if not settings.biased:
-            return tokens.within(nodes, kept)
-        masked = logits[list(nodes)].masked_fill(~kept, -math.inf)
-        return NextTokens(masked, settings).within(range(len(masked)), kept)
+            return tokens.within(nodes, bias)
+        return NextTokens(logits[list(nodes)].float() + bias, settings).within(range(len(nodes)), bias)
 
     @staticmethod
     def _guide_all(works: Sequence[Work], q: NextTokens, rows: Sequence[int]) -> NextTokens:
