@@ -54,7 +54,7 @@ class exact(Engine):  # noqa: N801
                     f"exact cannot enumerate site {address(choice.name, choice.index)!r}: {choice.dist!r} has no finite support."
                     " Use importance(particles=...) or smc(particles=...), or a finite choice such as lm.choice(context, [...])."
                 )
-            if node.leaf.depth > self.max_effects:
+            if node.leaf.depth - node.barriers > self.max_effects:
                 raise CapabilityError(
                     f"exact: a path of {run.program.name} is longer than max_effects={self.max_effects} effects"
                     f" (at site {address(choice.name, choice.index)!r}). Bound the loop, or raise max_effects."

@@ -10,9 +10,24 @@ import numpy as np
 import pytest
 
 from inference import beam, exact, importance, mcmc, smc
-from ppl import AllDead, Reward, call, heuristic, model, observe, operations, record, require, sample, score
+from ppl import (
+    AllDead,
+    Reward,
+    call,
+    checkpoint,
+    heuristic,
+    model,
+    observe,
+    operations,
+    record,
+    require,
+    sample,
+    score,
+    unfold,
+)
 from ppl.dist import bernoulli, categorical, iid, normal, poisson
 from ppl.errors import (
+    CapabilityError,
     ConstraintError,
     OptionError,
     PPLError,
@@ -104,11 +119,12 @@ def test_a_mistake_in_a_program_is_named_at_its_line(body, kind, message):
 
 
 def test_exact_over_an_infinite_site_is_refused_by_name():
-    with pytest.raises(
-        PPLError,
-        match=r"exact cannot enumerate site 'k\[1\]': poisson\(rate=2\) has no finite support\. Use importance",
-    ):
+    with pytest.raises(CapabilityError) as caught:
         run(lambda: [sample("k", d) for d in (bernoulli(0.5), poisson(2))], exact())
+    assert str(caught.value) == (
+        "exact cannot enumerate site 'k[1]': poisson(rate=2) has no finite support. Use importance(particles=...) or"
+        " smc(particles=...), or a finite choice such as lm.choice(context, [...])."
+    )
 
 
 def test_an_endless_path_is_refused_by_name():
@@ -116,10 +132,12 @@ def test_an_endless_path_is_refused_by_name():
         while sample("again", bernoulli(0.5)):
             pass
 
-    with pytest.raises(
-        PPLError, match=r"longer than max_effects=50 effects \(at site 'again\[\d+\]'\)\. Bound the loop"
-    ):
+    with pytest.raises(CapabilityError) as caught:
         run(endless, exact(max_effects=50))
+    assert str(caught.value) == (
+        "exact: a path of program is longer than max_effects=50 effects (at site 'again[51]'). Bound the loop, or raise"
+        " max_effects."
+    )
 
 
 def test_every_particle_dead_says_where_and_why_with_counts():
@@ -127,8 +145,9 @@ def test_every_particle_dead_says_where_and_why_with_counts():
     assert posterior.log_evidence == -math.inf and posterior.values == []
     ((reason, count),) = posterior.reasons.items()
     assert count == 7 and reason.startswith("require: x is never 2 (test_messages.py:")
-    with pytest.raises(ResultError, match="every execution died: 7 x require: x is never 2"):
+    with pytest.raises(ResultError) as caught:
         _ = posterior.best
+    assert str(caught.value) == f"there is no best trace: every execution died: 7 x {reason}"
     for engine in (mcmc(samples=2), beam(width=2, expand=2)):
         with pytest.raises(AllDead, match="x is never 2"):
             run(lambda: require(sample("x", bernoulli(1.0)) == 2, "x is never 2"), engine)
@@ -142,11 +161,14 @@ def test_a_program_that_takes_another_path_on_replay_is_named():
         score(-1.0)
         sample("last", bernoulli(0.5))
 
-    with pytest.raises(
-        ReplayError,
-        match=r"another path when it was replayed: expected sample 'site\d+', came sample 'site\d+'\. .*call\(fn\)",
-    ):
-        run(fickle, smc(particles=4, ess_threshold=1.0), live=0)
+    with pytest.raises(ReplayError) as caught:
+        run(fickle, smc(particles=1, ess_threshold=1.0), live=0)
+    assert str(caught.value) == (
+        "the program took another path when it was replayed: expected sample 'site0', came sample 'site1'. Between two"
+        " runs only recorded values may differ: draw randomness with sample(...), and read clocks, files and changing"
+        " globals through call(fn)."
+    )
+    assert traceback.extract_tb(caught.value.__traceback__)[-1].name == "fickle"
 
 
 def test_weights_that_differ_on_replay_are_named():
@@ -238,43 +260,47 @@ def test_constraints_that_name_no_site_are_met_with_a_suggestion():
     def program():
         return sample("colour", bernoulli(0.5))
 
-    with pytest.raises(
-        ConstraintError, match=r"no site 'color' in this run of program\. Did you mean 'colour'\? It visited colour\."
-    ):
-        operations.generate(program, {"color": True})
-    with pytest.raises(
-        ConstraintError, match=r"assess: site 'colour' has no value\. Did you mean 'color'\? Given: color\."
-    ):
-        operations.assess(program, {"color": True})
+    trace = operations.simulate(program, rng=0)
+    for use in (lambda: operations.generate(program, {"color": True}), lambda: operations.update(trace, {"color": True})):
+        with pytest.raises(ConstraintError) as caught:
+            use()
+        assert str(caught.value) == "no site 'color' in this run of program. Did you mean 'colour'? It visited colour."
     with pytest.raises(ConstraintError) as caught:
-        operations.regenerate(operations.simulate(program, rng=0), ["color"], rng=0)
+        operations.assess(program, {"color": True})
+    assert str(caught.value) == "assess: site 'colour' has no value. Did you mean 'color'? Given: color."
+    with pytest.raises(ConstraintError) as caught:
+        operations.regenerate(trace, ["color"], rng=0)
     assert str(caught.value) == (
         "regenerate: no site 'color' in this trace. Did you mean 'colour'? It has colour. To select a site only where there"
         " is one, give a function, as in regenerate(trace, lambda site: site == 'color', rng)."
     )
 
 
+OPTIONS = (
+    " Its options: particles, resampling='systematic', ess_threshold=0.5, rejuvenate=None, annealing=None, horizon=None,"
+    " compat=None."
+)
+
+
 @pytest.mark.parametrize(
     "make, message",
     [
-        (
-            lambda: smc(particle=3),
-            "smc has no option 'particle'. Did you mean 'particles'? Its options: particles, resampling='systematic',",
-        ),
-        (lambda: smc(particles=0), "smc(particles=0): expected at least 1. Its options: "),
-        (lambda: smc(particles=2.5), "smc(particles=2.5): expected int. Its options: "),
-        (lambda: smc(), "smc needs particles, as in smc(particles=16). Its options: "),
+        (lambda: smc(particle=3), "smc has no option 'particle'. Did you mean 'particles'?"),
+        (lambda: smc(particles=0), "smc(particles=0): expected at least 1."),
+        (lambda: smc(particles=2.5), "smc(particles=2.5): expected int."),
+        (lambda: smc(), "smc needs particles, as in smc(particles=16)."),
         (
             lambda: smc(particles=4, resampling="sytematic"),
-            "smc(resampling='sytematic'): expected one of 'systematic', 'stratified',",
+            "smc(resampling='sytematic'): expected one of 'systematic', 'stratified', 'residual', 'multinomial'.",
         ),
-        (lambda: smc(particles=4, ess_threshold=1.5), "smc(ess_threshold=1.5): expected at most 1. Its options: "),
+        (lambda: smc(particles=4, ess_threshold=1.5), "smc(ess_threshold=1.5): expected at most 1."),
+        (lambda: smc(particles=4, ess_threshold=math.nan), "smc(ess_threshold=nan): expected a number."),
     ],
 )
 def test_an_engine_option_that_does_not_fit_is_met_with_the_list(make, message):
     with pytest.raises(OptionError) as caught:
         make()
-    assert str(caught.value).startswith(message)
+    assert str(caught.value) == message + OPTIONS
 
 
 def test_an_engine_below_the_model_or_without_options_is_named():
@@ -295,10 +321,12 @@ def test_an_engine_below_the_model_or_without_options_is_named():
 def test_a_reserved_parameter_name_is_an_error_at_the_model(name):
     scope = {}
     exec(f"def program({name}):\n    return 1", scope)
-    with pytest.raises(
-        UsageError, match=rf"@model program .*the parameter name '{name}' is reserved .*e\.g\. to '{name}_'"
-    ):
+    with pytest.raises(UsageError) as caught:
         model(scope["program"])
+    assert str(caught.value) == (
+        f"@model program (<string>:1): the parameter name {name!r} is reserved for the run's option. Rename it, e.g. to"
+        f" '{name}_'."
+    )
 
 
 @pytest.mark.parametrize(
@@ -311,6 +339,8 @@ def test_a_reserved_parameter_name_is_an_error_at_the_model(name):
         ("heuristic", lambda: heuristic(0.0)),
         ("record", lambda: record("x", 1)),
         ("call", lambda: call(len, "x")),
+        ("checkpoint", lambda: checkpoint()),
+        ("unfold", lambda: unfold(lambda n: n, 0)),
     ],
 )
 def test_a_primitive_outside_any_program_is_named(primitive, use):
