@@ -94,6 +94,7 @@ class Result:
 
     @property
     def log_weights(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Of finished traces, as the engine left them: their logsumexp is the log evidence, where there is one."""
         self._reading("log_weights")
         return np.array([t.log_weight for t in self._finished])
 
@@ -279,6 +280,7 @@ class Posterior(Result):
 
     @property
     def log_evidence(self) -> float:
+        """The log of the estimate of Z, which is unbiased; ResultError that says why where the engine has none."""
         if self._no_evidence is not None:
             raise ResultError(f"no log_evidence: {self._no_evidence}")
         return log_sum_exp([t.log_weight for t in self._finished])
