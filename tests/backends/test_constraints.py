@@ -333,6 +333,8 @@ def test_stops(lm):
     p = {"a": 0.4, "b": 0.3, "ab": 0.12, "ac": 0.04}
     shown = weighted_outcomes(program(grammar="a?[bc]", stop="c"), importance(1))
     assert shown == pytest.approx({"b": 0.3 * 0.3, "ab": p["ab"] * 0.3, "c": 0.2, "ac": p["ac"]})
+    early = weighted_outcomes(program(grammar="a?c?b", stop="c"), importance(1))
+    assert early == pytest.approx({"b": 0.3 * 0.3, "ab": p["ab"] * 0.3})  # a stop before the grammar was complete
     hidden = weighted_outcomes(program(grammar="a?b?", stop="c", include_stop=False), importance(1))
     expected = {"": 0.1 + 0.2, "a": p["a"] * (0.3 + 0.1), "b": p["b"] * 0.6, "ab": p["ab"] * 0.6}
     assert hidden == pytest.approx(expected)
