@@ -1,10 +1,11 @@
 """The pages name everything that can be named: no engine and no model is left out."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from ppl.registry import ENGINES, MODELS
+from ppl.registry import ENGINES, MODELS, REQUIRED
 
 ROOT = Path(__file__).parents[2]
 
@@ -13,6 +14,16 @@ ROOT = Path(__file__).parents[2]
 def test_every_engine_is_named(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     assert [name for name in ENGINES if f"`{name}`" not in text and f"`{name}(" not in text] == []
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_an_engine_is_shown_with_what_it_needs(name):
+    """Its row has the options without a default, and none that it does not have."""
+    text = (ROOT / "docs" / "engines.md").read_text(encoding="utf-8")
+    shown = re.search(rf"^\| `{name}\(([^)]*)\)`", text, re.MULTILINE)
+    options = [option.strip() for option in shown[1].split(",") if option.strip() != "…"]
+    needed = {option for option, entry in ENGINES[name].options.items() if entry.default is REQUIRED}
+    assert needed <= set(options) <= set(ENGINES[name].options)
 
 
 def test_every_model_is_named():
