@@ -63,6 +63,8 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
+    """One mistake or doubt: its code, what is said, where it stands, what to write instead, notes on other places."""
+
     code: str
     message: str
     source: Source

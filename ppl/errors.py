@@ -1,17 +1,17 @@
 """The exceptions of the project, as one tree.
 
     PPLError
-    |-- UsageError             a primitive or option used where or how it cannot be
-    |   |-- OptionError        an engine option that does not exist or is out of range
-    |   |-- SeedError          a seed that is not an int or a tuple of ints
-    |-- WeightError            a weight that is NaN, +inf or not a scalar; a heuristic of -inf
-    |-- SupportError           a value outside a distribution's support, or no support where one is needed
-    |-- ConstraintError        a constraint that names no site, or a site that got none
-    |-- ReplayError            a program that took another path when it was replayed
-    |-- CapabilityError        an engine or a distribution asked for what a program or backend cannot give
-    |-- BackendError           a model, reward or verifier that failed
-    |-- AllDead                every trace has weight zero and the engine has nothing to return
-    |-- ResultError            a reading that a result does not have
+    |-- UsageError
+    |   |-- OptionError
+    |   |-- SeedError
+    |-- WeightError
+    |-- SupportError
+    |-- ConstraintError
+    |-- ReplayError
+    |-- CapabilityError
+    |-- BackendError
+    |-- AllDead
+    |-- ResultError
 
 Every message says what was found, what was expected and what to write, and names the site. `require` and weights of
 -inf raise nothing: they end the one execution they stand in.
@@ -28,38 +28,51 @@ class PPLError(Exception):
     """Base of every error that is the user's to mend."""
 
 
-class UsageError(PPLError): ...
+class UsageError(PPLError):
+    """A primitive or option used where or how it cannot be."""
 
 
-class OptionError(UsageError): ...
+class OptionError(UsageError):
+    """An engine option that does not exist or is out of range."""
 
 
-class SeedError(UsageError): ...
+class SeedError(UsageError):
+    """A seed that is not an int or a tuple of ints."""
 
 
-class WeightError(PPLError): ...
+class WeightError(PPLError):
+    """A weight that is NaN, +inf or not a scalar; a heuristic of -inf."""
 
 
-class SupportError(PPLError): ...
+class SupportError(PPLError):
+    """A value outside a distribution's support, or no support where one is needed."""
 
 
-class ConstraintError(PPLError): ...
+class ConstraintError(PPLError):
+    """A constraint that names no site, or a site that got none."""
 
 
-class ReplayError(PPLError): ...
+class ReplayError(PPLError):
+    """A program that took another path when it was replayed."""
 
 
-class CapabilityError(PPLError): ...
+class CapabilityError(PPLError):
+    """An engine or a distribution asked for what a program or backend cannot give."""
 
 
-class BackendError(PPLError): ...
+class BackendError(PPLError):
+    """A model, reward or verifier that failed."""
 
 
-class AllDead(PPLError): ...
+class AllDead(PPLError):
+    """Every trace has weight zero and the engine has nothing to return."""
 
 
 class ResultError(PPLError, AttributeError):
-    """Also an AttributeError, so that `hasattr(result, "log_evidence")` answers False where there is none."""
+    """A reading that a result does not have.
+
+    Also an AttributeError, so that `hasattr(result, "log_evidence")` answers False where there is none.
+    """
 
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:
