@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Hashable, Sequence
+from itertools import product
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -18,6 +19,7 @@ from ppl.requests import Drawn, Plan, perform
 
 T = TypeVar("T")
 NEG_INF = -math.inf
+LISTED = 4096  # values of an `iid` that is treated as finite
 
 
 class Distribution:
@@ -146,6 +148,14 @@ class _Iid(Distribution):
     def log_prob(self, value: Sequence[Any]) -> float:
         return math.fsum(self.dist.log_prob(v) for v in value) if len(value) == self.n else NEG_INF
 
+    @property
+    def finite(self) -> bool:
+        """Whether its values are few enough to be listed."""
+        return self.dist.finite and len(self.dist.support()) ** self.n <= LISTED
+
+    def support(self) -> Sequence[Any]:
+        return list(map(list, product(self.dist.support(), repeat=self.n))) if self.finite else super().support()
+
     def outside(self, value: Sequence[Any]) -> bool:
         return len(value) != self.n or any(map(self.dist.outside, value))
 
@@ -159,6 +169,10 @@ class _Iid(Distribution):
 
 class _DeferredIid(Deferred, _Iid):
     dist: Deferred
+
+    @property
+    def finite(self) -> bool:
+        return False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _DeferredIid) and self.n == other.n and bool(self.dist == other.dist)
@@ -193,7 +207,10 @@ class _DeferredIid(Deferred, _Iid):
 
 
 def iid(dist: Any, n: int) -> Distribution:
-    """n independent draws as one choice: a list of n values, drawn in one batch."""
+    """n independent draws as one choice: a list of n values, drawn in one batch.
+
+    Finite if `dist` is, has no model behind it, and there are at most 4,096 such lists. UsageError for n below 0.
+    """
     if not isinstance(n, (int, np.integer)) or n < 0:
         raise UsageError(f"iid: n must be an int >= 0, found {n!r}. Write it as in iid(dist, 8).")
     inner = as_distribution(dist)

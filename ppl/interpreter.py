@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ppl.boundary import check_weight, isolate
 from ppl.continuation import Continuation, diverged
 from ppl.current import require_execution
+from ppl.dist import Finite
 from ppl.distribution import Distribution, as_distribution
 from ppl.errors import CapabilityError, PPLError, SupportError, UsageError, WeightError
 from ppl.requests import Plan, Request
@@ -225,7 +226,7 @@ class Interpreter(Continuation):
             raise SupportError(f"observe({name!r}): {value!r} cannot be a value of {dist!r} ({error}).") from error
         log_weight = check_weight("observe", name, log_weight)
         if log_weight == NEG_INF and dist.outside(value):
-            ruled_out = ", or list it with probability 0 if it is possible but ruled out" if dist.finite else ""
+            ruled_out = ", or list it with probability 0 if it is possible but ruled out" if isinstance(dist, Finite) else ""
             raise SupportError(
                 f"observe({name!r}): {value!r} is outside the support of {dist!r}. Observe one of its values{ruled_out}."
             )

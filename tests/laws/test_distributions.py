@@ -124,6 +124,13 @@ def td_categorical_outside(value) -> bool:
     return as_distribution(td.Categorical(torch.tensor([0.2, 0.3, 0.5]))).outside(value)
 
 
+def test_few_independent_draws_are_finite_together():
+    pair = iid(bernoulli(0.25), 2)
+    assert pair.finite and pair.support() == [[False, False], [False, True], [True, False], [True, True]]
+    assert iid(bernoulli(0.25), 12).finite and not iid(bernoulli(0.25), 13).finite
+    assert not iid(normal(0, 1), 2).finite and iid(normal(0, 1), 2).log_prob([0.0]) == -math.inf
+
+
 def test_geometric_with_certainty():
     assert geometric(1.0).sample(np.random.default_rng(0)) == 1
     assert geometric(1.0).log_prob(1) == 0.0

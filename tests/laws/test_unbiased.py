@@ -56,14 +56,13 @@ THREE = [
 ]
 # three independent draws at a barrier: paths grow fast, so at every barrier on short programs only
 MULTINOMIAL, ADAPTIVE = smc(3, "multinomial", 1.0), smc(3, "multinomial", 0.75)
-MINUTES = {"guessed"}
-SECONDS = {"incr", "telescoping", "strings1e", "walk"}
-INFINITE = {"pair"}  # programs with a site that cannot be enumerated
+MINUTES = {"guessed", "telescoping"}
+SECONDS = {"incr", "strings1e", "walk"}
 
 
 def grid():
     for name, case in CASES.items():
-        for engine in [exact()] * (name not in INFINITE) + SINGLE + TWO:
+        for engine in [exact(), *SINGLE, *TWO]:
             yield pytest.param(name, engine, id=f"{name}-{label(engine)}")
         for engine in THREE:
             yield pytest.param(name, engine, id=f"{name}-{label(engine)}", marks=slow_if(case.size == "large"))
