@@ -39,6 +39,13 @@ class _AfterContext(Deferred):
                 " count as if the model had chosen them. mode='condition' weighs them."
             )
 
+    def __eq__(self, other: object) -> bool:
+        """They answer alike: a chain keeps a value, its log-prob and what a mask made of it, and asks nothing."""
+        return isinstance(other, _AfterContext) and self.kind == other.kind and self.context == other.context
+
+    def __hash__(self) -> int:
+        return hash(self.kind)
+
     def sample(self, rng: Any) -> Any:
         """UsageError where a draw carries a weight, which only a program can; SupportError if nothing came of it."""
         if self.weighted and execution_here() is None:
