@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+import inference
 from inference import best_of, exact, importance, smc
-from ppl import model, score
+from ppl import checkpoint, heuristic, model, require, score
 from ppl.dist import bernoulli, categorical, normal
 from ppl.effects import sample
+from ppl.registry import ENGINES as REGISTERED
 from ppl.testing import (
     check_clt,
     check_replay_invariance,
@@ -51,6 +53,57 @@ def sized(n: int, p: float = 0.4):
 @pytest.mark.parametrize("engine", ENGINES, ids=named)
 def test_a_seed_means_the_same_in_any_window_and_order(engine):
     check_seed_determinism(engine, sized, [3, 1, 4, 1, 5], seed=11)
+
+
+@model
+def winding(n: int):
+    """Heuristics, checkpoints, early ends, dead ends and a last score: something for every engine to trip over."""
+    total = 0
+    for i in range(n):
+        x = sample("x", categorical({0: 0.5, 1: 0.3, 2: 0.2}))
+        total += x
+        heuristic(-0.1 * total)
+        score(-0.2 * x)
+        if x == 2 and i:
+            break
+        if x == 1:
+            checkpoint()
+    if total > 1:
+        require(sample("y", bernoulli(0.7)), "no y")
+    score(0.1 * total)
+    return total
+
+
+EVERY_ENGINE = [
+    exact(),
+    importance(6),
+    smc(6),
+    best_of(4),
+    inference.mcmc(samples=15),
+    inference.particle_gibbs(particles=4, sweeps=4, ancestor_sampling=True),
+    inference.parallel_tempering(temperatures=[1.0, 2.0], sweeps=8),
+    inference.beam(width=3, expand=2),
+    inference.stochastic_beam(width=4),
+    inference.dvts(trees=2, expand=2),
+    inference.rebase(width=4),
+    inference.ets(width=4),
+    inference.astar(expand=3, max_nodes=60, goals=2),
+    inference.mcts(simulations=8, expand=2),
+    inference.ab_mcts(nodes=8),
+]
+
+
+def test_the_table_names_every_engine():
+    assert {type(engine).__name__ for engine in EVERY_ENGINE} == {
+        name for name, entry in REGISTERED.items() if isinstance(entry.target, str)
+    }
+
+
+@pytest.mark.parametrize("engine", EVERY_ENGINE, ids=lambda engine: type(engine).__name__)
+def test_no_engine_depends_on_its_cache_or_on_what_runs_beside(engine):
+    for seed in range(3):
+        check_replay_invariance(engine, winding, (4,), seed=seed)
+    check_seed_determinism(engine, winding, [3, 1, 4], seed=2)
 
 
 def test_seeds_differ_and_are_kept():
