@@ -3,7 +3,8 @@
 A uniform draw is left undecided until it is compared with a number. Each comparison that could go either way becomes
 two paths, and the function is run again down each of them. A path's probability is the volume of the box of uniforms
 that leads to it, so whatever is piecewise constant in its uniforms (inverse CDFs, resampling schemes, acceptance
-tests written `u < a`) is enumerated exactly. monad-bayes tests its inference this way (Scibior et al. 2018).
+tests written `u < a`) is enumerated exactly, down to outcomes of probability 1e-13, which are taken for rounding: keep
+weights and heuristics of test programs well within exp(25) of each other. monad-bayes tests its inference this way (Scibior et al. 2018).
 """
 
 from __future__ import annotations
