@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -103,8 +104,12 @@ CASES = [(finite, FINITE), (steps, brute_force_steps())]
 
 def test_the_table_names_every_exported_engine():
     assert set(EXPORTED) == set(ENGINE_TABLE) == set(ENGINES)
-    page = (Path(__file__).parents[2] / "docs" / "engines.md").read_text()
+    root = Path(__file__).parents[2]
+    page, benchmark = ((root / f).read_text() for f in ("docs/engines.md", "benchmarks/engine_overhead.py"))
     assert all(f"| `{name}(" in page for name in EXPORTED)
+    assert all(re.search(rf"\b{name}\(", benchmark) for name in EXPORTED)
+    for name, cls in EXPORTED.items():
+        assert cls.__doc__ and inspect.getmodule(cls).__doc__, name
 
 
 @pytest.mark.parametrize("name", ENGINE_TABLE)
