@@ -50,7 +50,10 @@ class Grammar:
             raise UsageError(f"{self!r} admits no text at all. Write a grammar that at least one text belongs to.")
 
     def after(self, text: str) -> Grammar:
-        """What may still follow once `text` is written; UsageError if nothing that begins so belongs to it."""
+        """What may still follow once `text` is written; UsageError if nothing that begins so belongs to it.
+
+        `text` is read as characters: one whose bytes are split over two tokens cannot be followed token by token.
+        """
         return Grammar(self.kind, self.source, self.begun + text)
 
     def __contains__(self, text: object) -> bool:
@@ -255,13 +258,15 @@ def _mistake(kind: str, source: str | tuple[str, ...], found: str) -> str:
 
 def _bad_pattern(pattern: str, found: str) -> str:
     """The engine marks the place with carets under the pattern, four columns in."""
-    reason = re.search(r"error: (.*)", found)
+    reason = re.search(r"^error: (.*)", found, re.M)
     marks = re.search(r"^    ( *)(\^+)\s*$", found, re.M)
-    told = reason[1] if reason else found.strip().splitlines()[0]
-    if marks is None or "\n" in pattern:
+    if reason is None:
+        told = found.strip().splitlines()[0].rpartition("(in regex): ")[2]
         return f"regex({pattern!r}): {told}."
+    if marks is None or "\n" in pattern:
+        return f"regex({pattern!r}): {reason[1]}."
     start = len(marks[1])
-    return f"regex({pattern!r}): {told}, at column {start + 1}: {pattern[start : start + len(marks[2])]!r}."
+    return f"regex({pattern!r}): {reason[1]}, at column {start + 1}: {pattern[start : start + len(marks[2])]!r}."
 
 
 def _bad_place(schema: Any, whole: Any, path: str, reason: str) -> tuple[str, str]:

@@ -100,6 +100,7 @@ NESTED = {"type": "object", "required": ["age"], "properties": {
                                   " at column 2: '(?='."),
         (lambda: regex("x[z-a]"), "regex('x[z-a]'): invalid character class range, the start must be <= the end, at"
                                   " column 3: 'z-a'."),
+        (lambda: regex(r"\bx"), r"regex('\\bx'): lookarounds not supported yet; WordUnicode in regex /\bx/."),
         (lambda: regex(3), "regex expects a pattern, as in regex(r'[0-9]+'); found 3."),
         (lambda: regex(r"[^\s\S]"), "regex('[^\\\\s\\\\S]') admits no text at all. Write a grammar that at least one text"
                                     " belongs to."),
@@ -108,6 +109,8 @@ NESTED = {"type": "object", "required": ["age"], "properties": {
         (lambda: json_schema({"enum": []}), "json_schema: Unsatisfiable schema: anyOf is empty."),
         (lambda: json_schema(NESTED), "json_schema: Unsatisfiable schema: minimum (5) is greater than maximum (2) at"
                                       " properties.age."),
+        (lambda: json_schema({"type": "array", "items": {"not": {"type": "null"}}}), "json_schema: Unimplemented keys:"
+                                                                                      ' ["not"] at items.'),
         (lambda: json_schema({"type": "foo"}), "json_schema: Invalid type: foo."),
         (lambda: json_schema("{"), "json_schema: this is not JSON (Expecting property name enclosed in double quotes: line"
                                    " 1 column 2 (char 1)): '{'."),
