@@ -1,4 +1,4 @@
-"""SMC with a reward after every step: the same program and the same tokens as best-of-n, another answer.
+"""SMC with a reward after every step: the same program as best-of-n and about as many tokens, another answer.
 
 A small model adds up four numbers, one step at a time, and is often wrong. The reward looks at each step when it is
 written, so that SMC stops paying for chains that went wrong and continues those that did not.
