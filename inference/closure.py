@@ -88,34 +88,42 @@ def select(
             raise OptionError(
                 f"ets: {name} has {len(given)} entries, expected one for each of the {len(paths)} leaves."
             )
-    above = _parents(paths)
-    number = {node: j for j, node in enumerate(above)} | {None: len(above)}
-    own_costs = [_exact("leaf_cost", c) for c in ([1] * len(paths) if leaf_cost is None else leaf_cost)]
-    costs = [_exact("node_cost", 1 if node_cost is None else _cost_of(node, node_cost)) for node in above]
-    total = sum(own_costs) + sum(costs)
-    price = _exact("kv_penalty", kv_penalty) / total if total else Fraction(0)
     labels = [0] * len(paths) if clusters is None else clusters
     if not all(isinstance(c, Hashable) for c in labels):
         raise OptionError(
             f"ets: the label of a cluster must be hashable, as a text or a number is; found {labels[0]!r}."
         )
-    label = {c: k for k, c in enumerate(dict.fromkeys(labels))}
-    allocated = sum(counts)
+    own_costs = [1] * len(paths) if leaf_cost is None else leaf_cost
+    candidates, unit = _in_integers(paths, counts, kv_penalty, coverage, labels, node_cost, own_costs)
+    kept = _best(candidates)
+    return Selection(kept, candidates.worth(kept)[0] / unit)
 
+
+def _in_integers(
+    paths: Sequence[Sequence[Hashable]], counts: Sequence[int], kv_penalty: float, coverage: float, labels: Sequence[Hashable],
+    node_cost: Mapping[Any, float] | None, leaf_cost: Sequence[float],
+) -> tuple[Candidates, int]:  # fmt: skip
+    """The problem over integers, and what 1 is in them: the common denominator of its gains, costs and bonus."""
+    above = _parents(paths)
+    number = {node: j for j, node in enumerate(above)} | {None: len(above)}
+    own_costs = [_exact("leaf_cost", c) for c in leaf_cost]
+    costs = [_exact("node_cost", 1 if node_cost is None else _cost_of(node, node_cost)) for node in above]
+    total, allocated = sum(own_costs) + sum(costs), sum(counts)
+    price = _exact("kv_penalty", kv_penalty) / total if total else Fraction(0)
+    cluster = {label: k for k, label in enumerate(dict.fromkeys(labels))}
     gains = [Fraction(n, allocated) - price * c for n, c in zip(counts, own_costs, strict=True)]
     prices = [price * c for c in costs]
-    bonus = _exact("coverage", coverage) / len(label)
+    bonus = _exact("coverage", coverage) / len(cluster)
     unit = math.lcm(*(f.denominator for f in (*gains, *prices, bonus)))
     candidates = Candidates(
         [int(g * unit) for g in gains],
         [number[path[-1] if path else None] for path in paths],
         [int(p * unit) for p in prices],
         [number[parent] for parent in above.values()],
-        [label[c] for c in labels],
+        [cluster[label] for label in labels],
         int(bonus * unit),
     )
-    kept = _best(candidates)
-    return Selection(kept, candidates.worth(kept)[0] / unit)
+    return candidates, unit
 
 
 def _parents(paths: Sequence[Sequence[Hashable]]) -> dict[Hashable, Hashable]:

@@ -39,6 +39,7 @@ A finished or dead node may be met twice: forks of one node that end without ano
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 from collections import Counter
@@ -92,6 +93,7 @@ class Record:
     def __init__(self, path: Path | None = None) -> None:
         self.events: list[Event] = []
         self._runs: dict[Run, _Known] = {}
+        self._numbers = itertools.count()
         self._file: IO[str] | None = None
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -157,7 +159,7 @@ class Record:
     def _known(self, run: Run) -> _Known:
         if run not in self._runs:
             outer = None if run.parent is None else self._known(run.parent).run
-            known = self._runs[run] = _Known(sum(e.action == "start" for e in self.events))
+            known = self._runs[run] = _Known(next(self._numbers))
             self._emit(
                 Event(
                     "start", known.run, program=run.program.name, engine=repr(run.engine), seed=run.seed, outer=outer
