@@ -65,7 +65,9 @@ class Draft:
         self._complete("end")
 
     def stick(self) -> None:
-        """Nothing that is allowed has any probability here: no text begins so."""
+        """Nothing that is allowed has any probability here: no text begins so. (Or the row's guide failed: no text.)"""
+        if self.row.done:
+            return
         text, constraint = self._model.decode(self.tokens), self.row.settings.constraint
         what = (
             f"{constraint!r} admits nothing that {self._model.name} can say after {text[-40:]!r};"

@@ -152,8 +152,16 @@ class HFModel(Tokenized):
             found = [self._guided(draft, q) for draft, q in zip(drafts, found, strict=True)]
         return found
 
-    def _guided(self, draft: Draft, log_q: torch.Tensor | None) -> torch.Tensor | None:
-        return None if log_q is None else guided(draft.row.settings.guide, draft.text, log_q)
+    @staticmethod
+    def _guided(draft: Draft, log_q: torch.Tensor | None) -> torch.Tensor | None:
+        """What the row's guide makes of q. None where nothing is left, and where the guide failed, as its row does."""
+        if log_q is None:
+            return None
+        try:
+            return guided(draft.row.settings.guide, draft.text, log_q)
+        except Exception as error:
+            draft.row.fail(error)
+            return None
 
     def _advance_all(self, drafts: Sequence[Draft], log_p: torch.Tensor, log_q: torch.Tensor) -> None:
         """Draw from q, row by row, and tell each draft its token."""

@@ -22,7 +22,7 @@ from backends.hf import HFModel
 from backends.kv_tree import KVBudgetError, KVTree, Lease, Node
 from backends.masks import Mask
 from backends.next_tokens import NextTokens
-from backends.sampling import guided, held
+from backends.sampling import held
 from backends.settings import Settings
 from backends.text import Context
 from backends.tree_attention import NAME, Plan
@@ -290,14 +290,14 @@ class SharedModel(HFModel):
             return tokens.within(nodes, bias)
         return NextTokens(logits[list(nodes)].float() + bias, settings).within(range(len(nodes)), bias)
 
-    @staticmethod
-    def _guide_all(works: Sequence[Work], q: NextTokens, rows: Sequence[int]) -> NextTokens:
+    def _guide_all(self, works: Sequence[Work], q: NextTokens, rows: Sequence[int]) -> NextTokens:
         """What the guide of these rows makes of q; rows without any mass stay so."""
         proposed = []
         for work, row in zip(works, rows, strict=True):
-            log_q, draft = q.x[row].double() - q.log_total[row], work.draft
-            assert draft is not None
-            proposed.append(guided(draft.row.settings.guide, draft.text, log_q) if q.valid[row] else log_q)
+            assert work.draft is not None
+            log_q = q.x[row].double() - q.log_total[row]
+            guided = self._guided(work.draft, log_q) if q.valid[row] else None
+            proposed.append(torch.full_like(log_q, -math.inf) if guided is None else guided)
         return NextTokens(torch.stack(proposed), Settings())
 
     def _advance(

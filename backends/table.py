@@ -115,7 +115,7 @@ class TableLM(LanguageModel):
         for row in rows:
             try:
                 self._answer(row)
-            except (BackendError, UsageError) as error:  # of the table, or of a guide
+            except Exception as error:  # of the table, or of a guide
                 row.fail(error)
 
     def _answer(self, row: Request) -> None:

@@ -14,7 +14,7 @@ from inference import beam, exact, importance, mcmc, smc
 from ppl import iid, model, observe, sample, score
 from ppl.dist import categorical
 from ppl.errors import BackendError, CapabilityError, SupportError, UsageError
-from ppl.testing import enumerate_outcomes
+from ppl.testing import check_distribution, enumerate_outcomes
 
 ROWS = {
     "": {"a": 0.4, "b": 0.3, "c": 0.2, "$": 0.1},
@@ -189,6 +189,11 @@ def test_masked_decoding_is_another_distribution(lm):
     assert not importance(1)(bound(lm))(seed=0).warnings
     for text, p in masked.items():
         assert lm("", grammar=C9, max_tokens=5, mode="mask").log_prob(text) == pytest.approx(math.log(p), abs=1e-12)
+
+
+def test_masked_decoding_obeys_the_laws_of_distributions(lm):
+    check_distribution(lm("", grammar=C9, max_tokens=5, mode="mask"), draws=1000)
+    check_distribution(lm.token("b", among=["a", "$"], mode="mask"), draws=1000)
 
 
 def test_given_texts_are_scored_as_the_model_scores_them(lm):

@@ -274,6 +274,33 @@ def test_constrained_draws_agree_in_both_forms(pair, options):
             assert dist.log_prob(value) == pytest.approx(math.fsum(value.log_p), abs=1e-4)
 
 
+@pytest.mark.parametrize("options", [{}, {"grammar": WORDS}])
+def test_a_guide_that_fails_raises_where_it_was_asked_for(pair, options):
+    def broken(text, log_q):
+        raise KeyError("no such token")
+
+    for lm in (*pair, TableLM({s: {"a": 0.5, "n": 0.4, "$": 0.1} for s in ("", "a", "n")})):
+        held = {"grammar": "an"} if options and isinstance(lm, TableLM) else options
+
+        @model
+        def program(lm=lm, held=held):
+            try:
+                return sample("x", lm("", guide=broken, max_tokens=3, **held))
+            except KeyError as error:
+                return repr(error)
+
+        assert set(importance(2)(program)(seed=0).values) == {"KeyError('no such token')"}
+    wrong = {"guide": lambda text, log_q: log_q[:5], "max_tokens": 3}
+
+    @model
+    def short(lm):
+        return sample("x", lm("", **wrong))
+
+    for lm in pair:
+        with pytest.raises(UsageError, match=r"guide= returned shape \(5,\) after '': expected a finite log-weight"):
+            importance(2)(short)(lm, seed=0)
+
+
 def test_rows_of_different_grammars_in_one_batch(pair):
     @model
     def program(lm):
