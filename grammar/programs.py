@@ -125,5 +125,5 @@ def _signed(linker: Linker, symbol: FunctionSymbol) -> Callable[..., Any]:
 def _hint(kind: Type) -> Any:
     """The nearest Python type, for whoever reads inputs by it."""
     if isinstance(kind, ListOf):
-        return list
+        return list[_hint(kind.item)]  # type: ignore[misc]
     return dict if isinstance(kind, DictOf) else _HINTS.get(kind, Any)

@@ -197,7 +197,7 @@ class Result:
         return card(self)
 
     def _repr_html_(self) -> str:
-        from ppl.display import html
+        from ppl.notebook import html
 
         return html(self)
 
