@@ -251,9 +251,9 @@ class KVTree:
         kept = torch.tensor([n.slot for n in nodes], dtype=torch.long, device=self.device)
         for pools in (self.k, self.v):
             for layer in range(self.layers):
-                fresh = torch.empty(capacity, self.heads, self.width, dtype=self.dtype, device=self.device)
+                fresh = torch.empty(self.heads, capacity, self.width, dtype=self.dtype, device=self.device)
                 if nodes:
-                    fresh[: len(nodes)] = pools[layer][kept]
+                    fresh[:, : len(nodes)] = pools[layer][:, kept]
                 if layer < len(pools):
                     pools[layer] = fresh
                 else:

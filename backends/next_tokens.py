@@ -38,7 +38,9 @@ class NextTokens:
         mass = x - top
         mass = mass.mul_(LOG2_E).exp2_() if masked else mass.exp_()  # of -inf, exp takes five times as long
         padding = self.blocks * BLOCK - vocabulary
-        self.mass = torch.nn.functional.pad(mass, (0, padding)).view(rows, self.blocks, BLOCK)
+        if padding:
+            mass = torch.nn.functional.pad(mass, (0, padding))
+        self.mass = mass.view(rows, self.blocks, BLOCK)
         self.running = self.mass.sum(-1).double().cumsum(-1)
         self.log_total = top.squeeze(-1).double() + self.running[:, -1].log()
 

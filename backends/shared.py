@@ -57,7 +57,6 @@ class SharedModel(HFModel):
         config = self.net.config.get_text_config()
         heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
         width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        self.group = config.num_attention_heads // heads
         self.softcap: float | None = getattr(config, "final_logit_softcapping", None)
         self.tree = KVTree(config.num_hidden_layers, heads, width, self.net.dtype, self.net.device, max_kv_tokens)
         probe = [i % config.vocab_size for i in (1, 5, 3, 7, 2, 4)]
@@ -185,7 +184,7 @@ class SharedModel(HFModel):
         bounded = tree.bound is not None
         needed = {a for n in nodes for a in n.path()[:-1] if a.slot >= 0} if bounded else ()
         tree.place([n for n in nodes if n.slot < 0], needed)
-        plan = Plan(tree, nodes, self.group)
+        plan = Plan(tree, nodes)
         ids = torch.tensor([[n.token for n in nodes]], device=tree.device)
         positions = torch.tensor([[n.depth for n in nodes]], device=tree.device)
         states = self.net.base_model(

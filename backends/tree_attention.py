@@ -26,8 +26,8 @@ class Plan:
     tails  slots seen by one token, padded to the longest; both masks are additive, None where everything is seen
     """
 
-    def __init__(self, tree: KVTree, nodes: Sequence[Node], heads: int) -> None:
-        self.tree, self.heads = tree, heads
+    def __init__(self, tree: KVTree, nodes: Sequence[Node]) -> None:
+        self.tree = tree
         self.depths = np.array([n.depth for n in nodes])
         self.new = torch.tensor([n.slot for n in nodes], dtype=torch.long, device=tree.device)
         paths = _paths(nodes)
@@ -59,21 +59,17 @@ class Plan:
         padded = np.zeros((n, longest), dtype=np.int64)
         padded[self.tail_seen] = slots
         self.tail_slots = padded
-        self.tails = torch.from_numpy(padded).to(self.tree.device)
+        self.tails = torch.from_numpy(padded.reshape(-1)).to(self.tree.device)
 
     def masks(self, window: int | None) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """Additive masks of trunk (heads * tokens, trunk) and tails (tokens, 1, 1, tail) under a sliding window."""
+        """Additive masks of trunk (tokens, 1, trunk) and tails (tokens, 1, tail) under a sliding window."""
         if window not in self._windows:
             trunk, tail = self.trunk_seen, self.tail_seen
             if window is not None:
                 depths = self.tree.depths
                 trunk = trunk & (self.depths[:, None] - depths[self.trunk_slots][None, :] < window)
                 tail = tail & (self.depths[:, None] - depths[self.tail_slots] < window)
-            trunk_mask = self._additive(trunk)
-            if trunk_mask is not None:
-                trunk_mask = trunk_mask.repeat_interleave(self.heads, 0)
-            tail_mask = self._additive(tail)
-            self._windows[window] = trunk_mask, None if tail_mask is None else tail_mask[:, None, None, :]
+            self._windows[window] = self._additive(trunk), self._additive(tail)
         return self._windows[window]
 
     def _additive(self, seen: np.ndarray) -> torch.Tensor | None:
@@ -81,7 +77,16 @@ class Plan:
             return None
         mask = torch.zeros(seen.shape, dtype=self.tree.dtype)
         mask[torch.from_numpy(~seen)] = float("-inf")
-        return mask.to(self.tree.device)
+        return mask.to(self.tree.device)[:, None, :]
+
+    def trunk_of(self, pool: torch.Tensor) -> torch.Tensor:
+        """The trunk's keys or values: kv heads, trunk, width."""
+        return pool[:, self.trunk] if isinstance(self.trunk, slice) else pool.index_select(1, self.trunk)
+
+    def tails_of(self, pool: torch.Tensor) -> torch.Tensor:
+        """Each token's tail: kv heads * tokens, tail, width."""
+        tokens, tail = self.tail_slots.shape
+        return pool.index_select(1, self.tails).view(pool.shape[0] * tokens, tail, pool.shape[2])
 
 
 def _paths(nodes: Sequence[Node]) -> list[np.ndarray]:
@@ -113,28 +118,29 @@ def attend(
     kv_heads = key.shape[1]
     group = query.shape[1] // kv_heads
     scale = width**-0.5 if scaling is None else scaling
-    tree.k[layer].index_copy_(0, plan.new, key[0].transpose(0, 1))
-    tree.v[layer].index_copy_(0, plan.new, value[0].transpose(0, 1))
-    q = query[0].view(kv_heads, group, tokens, width).permute(2, 0, 1, 3) * scale  # tokens, kv heads, group, width
+    keys, values = tree.k[layer], tree.v[layer]  # kv heads, slots, width
+    keys.index_copy_(1, plan.new, key[0])
+    values.index_copy_(1, plan.new, value[0])
+    q = (query[0] * scale).view(kv_heads, group, tokens, width).transpose(1, 2)  # kv heads, tokens, group, width
     trunk_mask, tail_mask = plan.masks(sliding_window)
 
-    trunk_k, trunk_v = tree.k[layer][plan.trunk], tree.v[layer][plan.trunk]  # trunk, kv heads, width
-    q_trunk = q.permute(1, 0, 2, 3).reshape(kv_heads, tokens * group, width)
-    on_trunk = torch.matmul(q_trunk, trunk_k.permute(1, 2, 0))
-    tail_k, tail_v = tree.k[layer][plan.tails], tree.v[layer][plan.tails]  # tokens, tail, kv heads, width
-    on_tails = torch.matmul(q, tail_k.permute(0, 2, 3, 1))  # tokens, kv heads, group, tail
+    on_trunk = torch.bmm(q.reshape(kv_heads, tokens * group, width), plan.trunk_of(keys).transpose(1, 2))
+    on_trunk = on_trunk.view(kv_heads, tokens, group, -1)
+    q_tails = q.reshape(kv_heads * tokens, group, width)
+    on_tails = torch.bmm(q_tails, plan.tails_of(keys).transpose(1, 2)).view(kv_heads, tokens, group, -1)
     if softcap is not None:
         on_trunk, on_tails = (torch.tanh(x / softcap) * softcap for x in (on_trunk, on_tails))
     if trunk_mask is not None:
-        on_trunk = on_trunk + trunk_mask
+        on_trunk += trunk_mask
     if tail_mask is not None:
-        on_tails = on_tails + tail_mask
+        on_tails += tail_mask
     trunk = on_trunk.shape[-1]
-    both = torch.cat([on_trunk.view(kv_heads, tokens, group, trunk).transpose(0, 1), on_tails], -1)
-    weights = torch.softmax(both, -1, dtype=torch.float32).to(query.dtype)
-    from_trunk = weights[..., :trunk].transpose(0, 1).reshape(kv_heads, tokens * group, trunk)
-    out = torch.matmul(from_trunk, trunk_v.permute(1, 0, 2)).view(kv_heads, tokens, group, width).transpose(0, 1)
-    out = out + torch.matmul(weights[..., trunk:], tail_v.permute(0, 2, 1, 3))
+    weights = torch.softmax(torch.cat([on_trunk, on_tails], -1), -1, dtype=torch.float32).to(query.dtype)
+    from_trunk, from_tails = weights[..., :trunk], weights[..., trunk:]
+    out = torch.bmm(from_tails.reshape(kv_heads * tokens, group, -1), plan.tails_of(values))
+    out = out.view(kv_heads, tokens * group, width)
+    out = torch.baddbmm(out, from_trunk.reshape(kv_heads, tokens * group, trunk), plan.trunk_of(values))
+    out = out.view(kv_heads, tokens, group, width).transpose(0, 1)
     return out.reshape(1, tokens, kv_heads * group, width), None
 
 
