@@ -113,6 +113,8 @@ def _typed(program: Program, given: dict[str, Any]) -> dict[str, Any]:
             raise CommandError(
                 f"{program.name} needs the input {name!r} ({_kind(hint)}). Write --input {name}={_sample(hint)}"
             )
+    if hasattr(program, "read_argument"):  # a .scale program, which has literals of its own
+        return {n: program.read_argument(n, v) if isinstance(v, str) else v for n, v in given.items()}
     return {name: _read(name, value, hints.get(name)) for name, value in given.items()}
 
 

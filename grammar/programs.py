@@ -9,11 +9,14 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from grammar.constants import NotConstant, fold
 from grammar.crossing import Mismatch
+from grammar.diagnostics import ScaleError
 from grammar.linker import Linker
 from grammar.machine import Frame, Machine
+from grammar.parser import parse_expression
 from grammar.symbols import FunctionSymbol
-from grammar.types import BOOL, FLOAT, INT, PROB, STR, DictOf, ListOf, Type, show
+from grammar.types import BOOL, FLOAT, INT, PROB, STR, DictOf, ListOf, Literal, Type, assignable, show
 from ppl.cost import limit as bounds
 from ppl.errors import UsageError
 from ppl.execution import Execution
@@ -21,6 +24,7 @@ from ppl.program import Program
 from ppl.run import Run
 
 _HINTS: dict[Type, type] = {INT: int, FLOAT: float, PROB: float, BOOL: bool, STR: str}
+_EXAMPLES: dict[Type, str] = {INT: "3", FLOAT: "0.5", PROB: "0.5", BOOL: "true"}
 
 
 class ScaleProgram(Program):
@@ -64,6 +68,20 @@ class ScaleProgram(Program):
             except Mismatch as problem:
                 raise UsageError(f"{self.name}({param.name}=...): {problem}.") from None
         return [self.linker.fuel.max_steps, *values, *self.code.blank]
+
+    def read_argument(self, name: str, text: str) -> Any:
+        """An argument as it is typed in a shell: text where a text may stand, else a constant of the language."""
+        kind = next(p.type for p in self.symbol.params if p.name == name)
+        if assignable(STR, kind) or assignable(Literal(text), kind):
+            return text
+        try:
+            value = fold(parse_expression(text.lower() if kind == BOOL else text, f"--input {name}"), {})
+            self.linker.border.take(value, kind)
+        except (ScaleError, NotConstant, Mismatch):
+            example = _EXAMPLES.get(kind)
+            mend = f" Write --input {name}={example}" if example else ""
+            raise UsageError(f"input {name!r} expects {show(kind)}, found {text!r}.{mend}") from None
+        return value
 
     def bind(self, engine: Any) -> ScaleProgram:
         bound = super().bind(engine)

@@ -82,6 +82,21 @@ def test_then_best_of():
         _ = loads(body + "infer p with exact() then smc(particles=2)").main
 
 
+def test_arguments_typed_in_a_shell_are_literals_of_the_language():
+    text = """type Point { x: int, y: float = 0.5 }
+program p(s: str?, w: "a" | "b", n: int?, yes: bool, xs: list[int], at: Point, c: prob) -> str { return "${at.x}" }"""
+    read = loads(text).p.read_argument
+    spelled = {"s": "none", "w": "a", "n": "none", "yes": "true", "xs": "[1, 2 * 3]", "at": '{"x": 1}', "c": "0.25"}
+    expected = {"s": "none", "w": "a", "n": None, "yes": True, "xs": [1, 6], "at": {"x": 1}, "c": 0.25}
+    assert {name: read(name, each) for name, each in spelled.items()} == expected
+    for name, wrong, kind in (("n", "two", "int?"), ("yes", "yes", "bool"), ("w", "c", '"a" | "b"'), ("at", '{"z": 1}', "Point"), ("xs", "[1", "list[int]"), ("c", "1.5", "prob")):  # fmt: skip
+        with pytest.raises(UsageError) as caught:
+            read(name, wrong)
+        assert f"input {name!r} expects {kind}, found {wrong!r}." in str(caught.value)
+    with pytest.raises(UsageError, match="Write --input yes=true"):
+        read("yes", "1")
+
+
 def test_mistakes_are_one_error_with_their_place(folder: Path):
     with pytest.raises(grammar.ScaleError) as caught:
         grammar.load(write(folder, "a.scale", "program p() -> int { return 1 + }\n"))
