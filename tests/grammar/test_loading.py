@@ -173,8 +173,14 @@ program p(q: str) -> (str, str, prob) {
 
 def test_options_that_a_backend_does_not_take_are_named():
     text = 'model lm = smollm2()\nprogram p() -> str {\n  return sample lm.token("", among=["a"])\n}'
+
+    class Plain(TableLM):
+        def token(self, context: Any, temperature: float = 1.0) -> Any:
+            return super().token(context, temperature=temperature)
+
     with pytest.raises(CapabilityError, match="does not take among="):
-        loads(text, models={"lm": TableLM({"": {"a": 1.0}})}).p()
+        loads(text, models={"lm": Plain({"": {"a": 1.0}})}).p()
+    assert loads(text, models={"lm": TableLM({"": {"a": 0.5, "$": 0.5}})}).p() == "a"
 
 
 class Recorder(Scripted):
