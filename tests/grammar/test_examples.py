@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,23 @@ def test_textual_examples_with_scripted_models(name: str):
     for engine in (None, importance(6), smc(6), beam(3, 2)):
         result = module.main.run(*args, seed=1, **({} if engine is None else {"engine": engine}))
         assert result.values and (mode is None or str(result.mode).strip() == str(mode))
+
+
+def test_the_constrained_example_writes_dates_only():
+    from backends.hf import HFModel
+    from tests.backends.tiny_models import byte_tokenizer, tiny
+
+    net = tiny()
+    net.config.max_position_embeddings = 512
+    module = grammar.load(EXAMPLES / "dates.scale", models={"lm": HFModel(net, byte_tokenizer(), "tiny")})
+    posterior = module.main.run("the moon landing", engine=smc(6), seed=0)
+    assert all(re.fullmatch(r"(19|20)\d\d-\d\d-\d\d", value) for value in posterior.values) and posterior.log_evidence < -1
+    assert all(trace.records["year"] == trace.value[:4] for trace in posterior.traces)
+
+
+def test_every_example_is_run_here():
+    by_name = {path.stem for path in EXAMPLES.glob("*.scale")}
+    assert by_name == {*FINITE, *TEXTUAL, "dates"} and len(by_name) >= 11
 
 
 @pytest.mark.parametrize(

@@ -242,7 +242,7 @@ def test_arguments_are_checked_and_converted():
     with pytest.raises(Exception, match="expected int, found bool True"):
         program("return n", "int", "", "n: int")(True)
     hints = {name: each.annotation for name, each in inspect.signature(p.fn).parameters.items()}
-    assert hints == {"x": float, "xs": list, "d": dict, "point": Any, "s": Any}
+    assert hints == {"x": float, "xs": list[int], "d": dict, "point": Any, "s": Any}
 
 
 SITES = """
@@ -317,6 +317,24 @@ return c + d"""
     posterior = program(body, "str", TABLE).run(engine=exact())
     assert posterior.values == ["ab", "a$"] and posterior.log_evidence == pytest.approx(math.log(0.5 * 0.6))
     assert posterior.p("ab") == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("written", ['re"a?b"', 'choice(["b", "ab"])', 'lark("start: \\"a\\"? \\"b\\"")'])
+def test_a_grammar_conditions_and_the_weight_carries_the_kept_mass(written: str):
+    """Of the four texts of the table, "b" (0.5) and "ab" (0.5 * 0.6) belong; "a" (0.2) does not."""
+    body = f"let x = sample lm(\"\", max_tokens=3, grammar={written})\nreturn x"
+    posterior = program(body, "str", TABLE).run(engine=importance(4000), seed=0)
+    assert set(posterior.values) == {"b", "ab"}
+    # weights lie in [0.6, 1]: 6 standard errors of each are below these bounds
+    assert math.exp(posterior.log_evidence) == pytest.approx(0.8, abs=0.02)
+    assert posterior.p("b") == pytest.approx(0.625, abs=0.05)
+
+
+def test_json_of_a_type_is_a_grammar():
+    table = 'model lm = table({"": {"1": 0.25, "x": 0.75}, "1": {"2": 0.5, "$": 0.5}, "2": {"$": 1.0}, "x": {"$": 1.0}})\n'
+    body = 'let x = sample lm("", max_tokens=4, grammar=json(Count))\nreturn x'
+    posterior = program(body, "str", table + "type Count = int\n").run(engine=importance(2000), seed=0)
+    assert set(posterior.values) == {"1", "12"} and posterior.log_evidence == pytest.approx(math.log(0.25))
 
 
 def test_a_chat_is_the_texts_of_its_turns_and_grows():
