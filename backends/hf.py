@@ -187,9 +187,22 @@ class HFModel(Tokenized):
 
     def _fail(self, row: Any) -> None:
         tail = self.decode(row.context.tokens[-12:])
+        bad = (i for i, states in enumerate(self._layers(row)) if not bool(torch.isfinite(states).all()))
+        first = next(bad, None)
+        where = "" if first is None else " Its embeddings are the first." if not first else f" Layer {first - 1} is the first."
         row.fail(
-            BackendError(f"{self.name} gave logits that are not numbers for {type(row).__name__} after '...{tail}'.")
+            BackendError(
+                f"{self.name} gave logits that are not numbers for {type(row).__name__} after '...{tail}'.{where}"
+            )
         )
+
+    def _layers(self, row: Any) -> Sequence[torch.Tensor]:
+        """What each layer makes of a row's context, the embeddings first: to find where it goes wrong."""
+        (_, ids, mask), *_ = self._chunks({self._path(row.context): 1})
+        states: Sequence[torch.Tensor] = self.net.base_model(
+            **self._inputs(ids, mask), use_cache=False, output_hidden_states=True
+        ).hidden_states
+        return states
 
     # -- reading ----------------------------------------------------------------------------------------------------
 

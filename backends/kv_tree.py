@@ -12,7 +12,8 @@ that no row needs now are evicted, least recently used first, and computed again
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,22 @@ FLOOR = 1024
 
 
 class KVBudgetError(BackendError):
-    """What one batch needs at once does not fit the bound on the tree's size."""
+    """What one batch needs at once does not fit the bound on the tree's size, or the memory there is."""
+
+
+@contextmanager
+def named_memory_errors(tree: KVTree) -> Iterator[None]:
+    """torch's ways of saying that memory is out, as a KVBudgetError that says what holds it and what to lower."""
+    try:
+        yield
+    except RuntimeError as error:  # torch.OutOfMemoryError is one
+        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        raise KVBudgetError(
+            f"memory is out: the tree holds {tree.live} tokens of keys and values ({tree.live * tree.token_bytes / 1e6:.0f}"
+            f" MB) that can still be reached, in {tree.capacity * tree.token_bytes / 1e6:.0f} MB. Set max_kv_tokens below"
+            f" {tree.capacity}, or lower the number of particles or the length of their texts."
+        ) from error
 
 
 class Node:
@@ -94,9 +110,9 @@ class KVTree:
         self.live = 0
         self.clock = 0
         self.depths = np.zeros(0, dtype=np.int64)
-        self.k: list[torch.Tensor] = []
-        self.v: list[torch.Tensor] = []
-        self._resize(min(FLOOR, bound or FLOOR))
+        nothing = torch.empty(heads, 0, width, dtype=dtype, device=device)
+        self.k, self.v = [nothing] * layers, [nothing] * layers
+        self._enlarge(min(FLOOR, bound or FLOOR))
 
     # -- what is where ---------------------------------------------------------------------------------------------
 
@@ -186,6 +202,18 @@ class KVTree:
             self.depths[node.slot] = node.depth
             self.live += 1
 
+    def take_back(self, nodes: Sequence[Node]) -> None:
+        """Nodes that were placed and then not computed."""
+        for node in nodes:
+            self._vacate(node)
+
+    def _vacate(self, node: Node) -> None:
+        """Free the slot of a live node."""
+        self.free.append(node.slot)
+        self.owner[node.slot] = None
+        node.slot, node.hidden = -1, None
+        self.live -= 1
+
     def _evict_idle(self) -> int:
         node, _ = self.idle.popitem(last=False)
         slot, node.slot, node.hidden = node.slot, -1, None
@@ -199,7 +227,7 @@ class KVTree:
             wanted = min(wanted, self.bound)
         if wanted > self.capacity:
             missing = short - (wanted - self.capacity)
-            self._resize(wanted)
+            self._enlarge(wanted)
         else:
             missing = short
         if missing > 0:
@@ -214,10 +242,8 @@ class KVTree:
         queue = deque(n for n in old if not stored[id(n)])
         while queue and missing > 0:
             node = queue.popleft()
-            self.free.append(node.slot)
-            self.owner[node.slot] = None
-            node.slot, node.hidden, node.lost = -1, None, True
-            self.live -= 1
+            self._vacate(node)
+            node.lost = True
             missing -= 1
             parent = node.parent
             if parent is not None and id(parent) in stored:
@@ -243,21 +269,27 @@ class KVTree:
         wanted = max(int(SLACK * self.live), min(FLOOR, self.bound or FLOOR))
         if self.capacity > wanted:
             self.forget()
-            self._resize(wanted)
+            self._shrink(wanted)
 
-    def _resize(self, capacity: int) -> None:
-        """Move everything stored to pools of another size, closing the holes."""
-        nodes = [n for n in self.owner if n is not None and n.slot >= 0]
+    def _enlarge(self, capacity: int) -> None:
+        """Pools of more slots, every token where it was. Out of memory half-way, the tree is as it was."""
+        for pools in (self.k, self.v):
+            for layer, old in enumerate(pools):
+                fresh = torch.empty(self.heads, capacity, self.width, dtype=self.dtype, device=self.device)
+                fresh[:, : self.capacity] = old[:, : self.capacity]
+                pools[layer] = fresh
+        self.free += range(capacity - 1, self.capacity - 1, -1)
+        self.depths = np.concatenate([self.depths, np.zeros(capacity - self.capacity, dtype=np.int64)])
+        self.owner += [None] * (capacity - self.capacity)
+
+    def _shrink(self, capacity: int) -> None:
+        """Pools of fewer slots, the stored tokens moved together."""
+        nodes = [n for n in self.owner if n is not None]
         kept = torch.tensor([n.slot for n in nodes], dtype=torch.long, device=self.device)
         for pools in (self.k, self.v):
-            for layer in range(self.layers):
-                fresh = torch.empty(self.heads, capacity, self.width, dtype=self.dtype, device=self.device)
-                if nodes:
-                    fresh[:, : len(nodes)] = pools[layer][:, kept]
-                if layer < len(pools):
-                    pools[layer] = fresh
-                else:
-                    pools.append(fresh)
+            for layer, old in enumerate(pools):
+                pools[layer] = torch.empty_like(old[:, :capacity])
+                pools[layer][:, : len(nodes)] = old[:, kept]
         self.owner = [*nodes, *[None] * (capacity - len(nodes))]
         self.depths = np.zeros(capacity, dtype=np.int64)
         for slot, node in enumerate(nodes):

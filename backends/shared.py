@@ -19,7 +19,7 @@ import torch
 from backends.drafts import Draft, charge_once
 from backends.fast_linear import speed_up
 from backends.hf import HFModel
-from backends.kv_tree import KVBudgetError, KVTree, Lease, Node
+from backends.kv_tree import KVBudgetError, KVTree, Lease, Node, named_memory_errors
 from backends.masks import Mask
 from backends.next_tokens import NextTokens
 from backends.sampling import held
@@ -110,12 +110,14 @@ class SharedModel(HFModel):
         row.state = None
 
     def _serve(self, works: list[Work]) -> None:
-        """Answer these rows; in halves where what they need at once does not fit the bound."""
+        """Answer these rows; in halves where what they need at once does not fit. One that does not fit alone fails."""
         try:
-            self._fill(works)
-        except KVBudgetError:
+            with named_memory_errors(self.tree):
+                self._fill(works)
+        except KVBudgetError as error:
             if len(works) == 1:
-                raise
+                works[0].row.fail(error)
+                return
             half = len(works) // 2
             self._serve(works[:half])
             self._serve(works[half:])
@@ -183,13 +185,13 @@ class SharedModel(HFModel):
         tree = self.tree
         bounded = tree.bound is not None
         needed = {a for n in nodes for a in n.path()[:-1] if a.slot >= 0} if bounded else ()
-        tree.place([n for n in nodes if n.slot < 0], needed)
-        plan = Plan(tree, nodes)
-        ids = torch.tensor([[n.token for n in nodes]], device=tree.device)
-        positions = torch.tensor([[n.depth for n in nodes]], device=tree.device)
-        states = self.net.base_model(
-            input_ids=ids, position_ids=positions, attention_mask=None, use_cache=False, tree_plan=plan
-        ).last_hidden_state[0]
+        new = [n for n in nodes if n.slot < 0]
+        tree.place(new, needed)
+        try:
+            states = self._run(nodes)
+        except BaseException:  # an interrupt too: what was not computed must not be found
+            tree.take_back(new)
+            raise
         for node, state in zip(nodes, states, strict=True):
             if node in wanted:
                 node.hidden = state.clone()
@@ -197,6 +199,23 @@ class SharedModel(HFModel):
         for node in nodes:
             payers[node].cost.charge(forwarded_tokens=1, recomputed_tokens=int(node.lost))
             node.lost = False
+
+    def _run(self, nodes: Sequence[Node], **options: Any) -> Any:
+        """One forward of packed nodes over the tree: their final hidden states, or with options all that it gives."""
+        plan = Plan(self.tree, nodes)
+        ids = torch.tensor([[n.token for n in nodes]], device=self.tree.device)
+        positions = torch.tensor([[n.depth for n in nodes]], device=self.tree.device)
+        out = self.net.base_model(
+            input_ids=ids, position_ids=positions, attention_mask=None, use_cache=False, tree_plan=plan, **options
+        )
+        return out if options else out.last_hidden_state[0]
+
+    def _layers(self, row: Request) -> Sequence[torch.Tensor]:
+        nodes = row.state.wanted[-1].path()
+        if any(n.slot < 0 for n in nodes):  # evicted since
+            return ()
+        states: Sequence[torch.Tensor] = self._run(nodes, output_hidden_states=True).hidden_states
+        return states
 
     def _logits(self, nodes: Sequence[Node]) -> torch.Tensor:
         logits = self.net.lm_head(torch.stack([n.hidden for n in nodes]))  # type: ignore[misc]

@@ -1,24 +1,21 @@
 """The shared backend against the plain one: architectures, interleavings, eviction, the ledger, its mistakes."""
 
 import gc
-import math
 import random
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from backends import kv_tree
 from backends.hf import HFModel
-from backends.kv_tree import FLOOR, KVBudgetError
 from backends.shared import SharedModel
 from inference import beam, exact, importance, smc
 from ppl import model, sample, score
-from ppl.errors import BackendError
 from ppl.requests import HiddenStates, serve
 from ppl.testing.backends import check_same_answers
+from ppl.testing.interleavings import interleavings
 from tests.backends.tiny_models import byte_tokenizer, letter_tokenizer, tiny
 
 KINDS = {
@@ -63,72 +60,24 @@ def test_hidden_states_are_those_of_a_full_pass(kind):
         assert np.abs(a.result - b.result).max() < 1e-4
 
 
-class Interleavings(RuleBasedStateMachine):
-    """Any order of prompts, continuations, forks and drops equals a cold run of the plain backend."""
-
-    bound = None
-
-    @initialize()
-    def begin(self):
-        self.plain, self.shared = pair(max_kv_tokens=self.bound)
-        self.contexts, self.count = [], 0
-
-    def contexts_now(self):
-        return self.contexts or [self.shared.prompt("one")]
-
-    @rule(text=st.sampled_from(["the", "the answer", "one two", "one two three four", "six"]))
-    def prompt(self, text):
-        self.contexts.append(self.shared.prompt(text))
-
-    @rule(data=st.data(), length=st.integers(1, 4), children=st.integers(1, 3))
-    def extend(self, data, length, children):
-        """Draw continuations of one context; each becomes a context of its own."""
-        parent = data.draw(st.sampled_from(self.contexts_now()))
-        plans = []
-        for _ in range(children):
-            self.count += 1
-            plans.append(self.shared(parent, max_tokens=length).draw(np.random.default_rng(self.count)))
-        serve([r for p in plans for r in p.requests])
-        for plan in plans:
-            drawn = plan.conclude()
-            expected = self.plain(parent, max_tokens=length).log_prob(drawn.value)
-            assert math.isclose(drawn.log_prob, expected, abs_tol=1e-4 * (length + 1))
-            if len(parent.tokens) < 60:
-                self.contexts.append(parent + drawn.value)
-
-    @rule(data=st.data())
-    def ask(self, data):
-        some = data.draw(st.lists(st.sampled_from(self.contexts_now()), min_size=1, max_size=4))
-        check_same_answers(self.shared, self.plain, some, ["the", " two"], seed=self.count, max_tokens=3)
-
-    @rule(data=st.data())
-    def drop(self, data):
-        if self.contexts:
-            self.contexts.remove(data.draw(st.sampled_from(self.contexts)))
-
-    @invariant()
-    def integrity(self):
-        if not hasattr(self, "shared"):
-            return
-        tree = self.shared.tree
-        tree.check()
-        stats = tree.stats()
-        assert stats["live_bytes"] == tree.live * tree.token_bytes
-        assert tree.capacity <= max(1.25 * tree.live, FLOOR)
-        if self.bound:
-            assert tree.capacity <= self.bound
+def check_books(shared):
+    tree = shared.tree
+    tree.check()
+    assert tree.stats()["live_bytes"] == tree.live * tree.token_bytes
+    assert tree.capacity <= max(1.25 * tree.live, kv_tree.FLOOR)
+    assert tree.bound is None or tree.capacity <= tree.bound
 
 
-class EvictingInterleavings(Interleavings):
-    bound = 80
-
-
-TestInterleavings = Interleavings.TestCase
-TestEvictingInterleavings = EvictingInterleavings.TestCase
-for case in (TestInterleavings, TestEvictingInterleavings):
+def machine(**options):
+    case = interleavings(lambda: pair(**options)[::-1], check_books).TestCase
     case.settings = settings(
         max_examples=12, stateful_step_count=14, deadline=None, suppress_health_check=list(HealthCheck)
     )
+    return case
+
+
+TestInterleavings = machine()
+TestEvictingInterleavings = machine(max_kv_tokens=80)
 
 
 def test_live_tokens_are_the_unique_tokens_of_what_can_still_be_reached():
@@ -151,13 +100,13 @@ def test_memory_follows_the_live_tokens():
     plans = [shared(c, max_tokens=20).draw(np.random.default_rng(i)) for i, c in enumerate(contexts)]
     serve([r for p in plans for r in p.requests])
     tree = shared.tree
-    assert tree.live > FLOOR
+    assert tree.live > kv_tree.FLOOR
     assert tree.capacity <= 1.25 * tree.live
     del contexts, plans
     gc.collect()
     shared.token("one").table().requests[0]
     serve(shared.token("one").table().requests)
-    assert tree.capacity == FLOOR
+    assert tree.capacity == kv_tree.FLOOR
 
 
 @model
@@ -182,6 +131,31 @@ def test_each_unique_token_is_forwarded_once():
     assert cost.forwarded_tokens >= len(unique)
 
 
+@pytest.mark.parametrize("bound", [None, 90])
+def test_the_ledger_is_what_really_went_through_the_model(monkeypatch, bound):
+    """Draws, scores, tables and hidden states of one run; `forwarded` counts tokens at the model's own door."""
+    _, shared = pair(max_kv_tokens=bound)
+    seen = []
+    real = shared.net.base_model.forward
+    monkeypatch.setattr(
+        shared.net.base_model, "forward", lambda *a, **k: seen.append(k["input_ids"].numel()) or real(*a, **k)
+    )
+
+    @model
+    def program():
+        context = shared.prompt("one two three four five six " * 2)
+        for _ in range(3):
+            context += sample("text", shared(context, max_tokens=4))
+            score(0.1 * shared(context, max_tokens=3, prefix=True).log_prob(" two"))
+            context += sample("word", shared.choice(context, [" one", " six"]))
+        return context.text
+
+    cost = program.run(engine=smc(particles=12, ess_threshold=1.0), seed=3).cost
+    assert cost.forwarded_tokens == sum(seen)
+    assert cost.forwards == len(seen)
+    assert (cost.recomputed_tokens > 0) == (bound is not None)
+
+
 def test_clones_that_have_not_diverged_are_one_row(monkeypatch):
     _, shared = pair()
     sizes = []
@@ -203,25 +177,6 @@ def test_a_bound_costs_time_not_truth():
     assert result.values == free.values
     assert result.log_evidence == pytest.approx(free.log_evidence, abs=1e-6)
     assert result.cost.recomputed_tokens > 0
-
-
-def test_a_text_longer_than_the_bound_is_named():
-    _, shared = pair(max_kv_tokens=20)
-    with pytest.raises(KVBudgetError, match=r"the bound is 20 .*Raise max_kv_tokens"):
-        shared("one two three four five six " * 4, max_tokens=3).sample(np.random.default_rng(0))
-
-
-def test_logits_that_are_not_numbers_are_named():
-    _, shared = pair(fast=False)
-    with torch.no_grad():
-        shared.net.base_model.layers[0].mlp.down_proj.weight.fill_(math.nan)
-    with pytest.raises(BackendError, match=r"gave logits that are not numbers for Draw after '...the answer'"):
-        shared("the answer", max_tokens=3).sample(np.random.default_rng(0))
-
-
-def test_an_architecture_it_cannot_run_is_refused_by_name():
-    with pytest.raises(BackendError, match=r"shared backend cannot run the architecture 'bloom'.*shared=False"):
-        pair("bloom", n_layer=2, n_head=4)
 
 
 def test_engines_agree_with_exact_on_an_enumerable_language():
