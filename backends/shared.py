@@ -11,19 +11,15 @@ from __future__ import annotations
 import gc
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from backends.answers import Answers, Work
 from backends.drafts import Draft, charge_once
 from backends.fast_linear import speed_up
 from backends.hf import HFModel
 from backends.kv_tree import KVBudgetError, KVTree, Lease, Node, named_memory_errors
-from backends.masks import Mask
-from backends.next_tokens import NextTokens
-from backends.sampling import held
-from backends.settings import Settings
 from backends.text import Context
 from backends.tree_attention import NAME, Plan
 from ppl.errors import BackendError
@@ -31,16 +27,6 @@ from ppl.requests import Draw, HiddenStates, NextToken, Request, ScoreText
 
 PACKED = 512  # most tokens in one forward
 LOGIT_ROWS = 64  # rows of logits made at a time
-
-
-@dataclass(eq=False, slots=True)
-class Work:
-    """A row under way: the nodes whose hidden states it needs next, and the lease that keeps them."""
-
-    row: Request
-    wanted: list[Node]
-    lease: Lease
-    draft: Draft | None = None
 
 
 class SharedModel(HFModel):
@@ -251,155 +237,17 @@ class SharedModel(HFModel):
 
     def _answer_alike(self, works: Sequence[Work]) -> None:
         """Rows of equal warp: each node's logits are made once, a bounded number at a time."""
-        draws: dict[Node, list[Work]] = {}
-        for work in works:
-            if work.draft is not None:
-                draws.setdefault(work.wanted[0], []).append(work)
-        others = [w for w in works if w.draft is None]
-        readings: dict[Request, list[float]] = {}
         nodes = list(dict.fromkeys(n for w in works for n in w.wanted))
         for start in range(0, len(nodes), LOGIT_ROWS):
             chunk = nodes[start : start + LOGIT_ROWS]
-            place = {node: i for i, node in enumerate(chunk)}
             logits = self._logits(chunk)
-            tokens = NextTokens(logits, works[0].row.settings)  # type: ignore[attr-defined]
-            bad = {node for node, valid in zip(chunk, tokens.valid, strict=True) if not valid}
-            for work in works if bad else ():
-                if not work.row.done and not bad.isdisjoint(work.wanted):
-                    self._fail(work.row)
-            drawing = [w for n in chunk if n not in bad for w in draws.get(n, ())]
-            for alike in _alike(drawing):
-                self._draw_next(alike, place, tokens, logits)
-            for work in others:
-                if not work.row.done:
-                    self._collect(work, place, tokens, logits, readings)
-        for work in others:
-            if not work.row.done and work.row in readings:
-                work.row.complete(math.fsum(readings[work.row]))
-
-    def _draw_next(
-        self, works: Sequence[Work], place: dict[Node, int], tokens: NextTokens, logits: torch.Tensor
-    ) -> None:
-        """The next token of rows that are drawn alike."""
-        settings: Settings = works[0].row.settings  # type: ignore[attr-defined]
-        nodes = [place[w.wanted[0]] for w in works]
-        if settings.constraint is None and settings.guide is None:
-            self._advance(works, tokens, nodes, tokens, nodes)
-            return
-        q, rows = tokens, nodes
-        if settings.constraint is not None:
-            q, rows = self._held(tokens, nodes, logits, works), list(range(len(works)))
-        if settings.guide is not None:
-            q, rows = self._guide_all(works, q, rows), list(range(len(works)))
-        going = [i for i, row in enumerate(rows) if q.valid[row]]
-        for i in set(range(len(works))) - set(going):
-            works[i].draft.stick()  # type: ignore[union-attr]
-        p, of_p = (q, rows) if settings.biased else (tokens, nodes)
-        self._advance([works[i] for i in going], p, [of_p[i] for i in going], q, [rows[i] for i in going])
-
-    def _held(
-        self, tokens: NextTokens, nodes: Sequence[int], logits: torch.Tensor, works: Sequence[Work]
-    ) -> NextTokens:
-        """What their masks leave of these rows: after the warp, or under mode="mask" before it."""
-        drafts = [w.draft for w in works if w.draft is not None]
-        bias = held([d.mask for d in drafts if d.mask is not None], self.tokenizer.ends, logits)
-        settings: Settings = drafts[0].row.settings
-        if not settings.biased:
-            return tokens.within(nodes, bias)
-        return NextTokens(logits[list(nodes)].float() + bias, settings).within(range(len(nodes)), bias)
-
-    def _guide_all(self, works: Sequence[Work], q: NextTokens, rows: Sequence[int]) -> NextTokens:
-        """What the guide of these rows makes of q; rows without any mass stay so."""
-        proposed = []
-        for work, row in zip(works, rows, strict=True):
-            assert work.draft is not None
-            log_q = q.x[row].double() - q.log_total[row]
-            guided = self._guided(work.draft, log_q) if q.valid[row] else None
-            proposed.append(torch.full_like(log_q, -math.inf) if guided is None else guided)
-        return NextTokens(torch.stack(proposed), Settings())
-
-    def _advance(
-        self, works: Sequence[Work], p: NextTokens, of_p: Sequence[int], q: NextTokens, of_q: Sequence[int]
-    ) -> None:
-        """Draw from rows of q, and tell each draft its token with its log-probs under p and q."""
-        if not works:
-            return
-        drafts = [w.draft for w in works if w.draft is not None]
-        ends = self.tokenizer.ends
-        ids = q.draw(of_q, [d.uniform for d in drafts])
-        log_p, ended_p = p.log_prob(of_p, ids), p.log_prob_any(of_p, ends)
-        log_q, ended_q = (log_p, ended_p) if p is q else (q.log_prob(of_q, ids), q.log_prob_any(of_q, ends))
-        for work, draft, *drawn in zip(works, drafts, ids, log_p, log_q, ended_p, ended_q, strict=True):
-            token, p_token, q_token, p_end, q_end = drawn
-            if token in ends:
-                draft.end(p_end, q_end)
-            else:
-                draft.push(token, p_token, q_token)
-                node = self.tree.child(work.wanted[0], token)
-                work.lease, work.wanted = Lease(self.tree, node), [node]
-            if work.row.done:
-                if work.row.error is None:
-                    work.row.result.value.lease = work.lease
-                work.row.state = None
-
-    def _collect(
-        self,
-        work: Work,
-        place: dict[Node, int],
-        tokens: NextTokens,
-        logits: torch.Tensor,
-        readings: dict[Request, list[float]],
-    ) -> None:
-        """Whatever this chunk of nodes says about a row that is not drawn."""
-        row = work.row
-        masks = self._masks(row)
-        if masks:
-            self._collect_masked(work, place, logits, masks, readings)
-            return
-        if isinstance(row, NextToken):
-            if work.wanted[0] in place:
-                row.complete(tokens.table(place[work.wanted[0]]))
-            return
-        assert isinstance(row, ScoreText)
-        path, ends = row.value
-        if any(token in self.tokenizer.ends for token in path):
-            row.complete(-math.inf)  # a text does not go on after its end
-            return
-        here = [(place[n], t) for n, t in zip(work.wanted, path, strict=False) if n in place]
-        found = readings.setdefault(row, [])
-        if here:
-            found += tokens.log_prob([i for i, _ in here], [t for _, t in here])
-        if ends and work.wanted[-1] in place:
-            found += tokens.log_prob_any([place[work.wanted[-1]]], self.tokenizer.ends)
-
-    def _collect_masked(
-        self,
-        work: Work,
-        place: dict[Node, int],
-        logits: torch.Tensor,
-        masks: Sequence[Mask | None],
-        readings: dict[Request, list[float]],
-    ) -> None:
-        """The same under mode="mask", where every position has a mask of its own."""
-        row: Any = work.row
-        here = [i for i, node in enumerate(work.wanted) if node in place]
-        if not here:
-            return
-        at = [place[work.wanted[i]] for i in here]
-        log_p = self._law(logits[at], row.settings, [masks[i] for i in here])
-        if isinstance(row, NextToken):
-            row.complete(log_p[0].float().cpu())
-            return
-        path, _ = row.value
-        ends = [*self.tokenizer.ends]
-        asked = [[path[i]] if i < len(path) else ends for i in here]
-        found = [float(log_p[k, ids].logsumexp(-1)) for k, ids in enumerate(asked)]
-        readings.setdefault(row, []).extend(-math.inf if math.isnan(x) else x for x in found)
-
-
-def _alike(works: Sequence[Work]) -> list[list[Work]]:
-    """Draws that are made in one go."""
-    groups: dict[Any, list[Work]] = {}
-    for work in works:
-        groups.setdefault(work.row.settings.alike, []).append(work)  # type: ignore[attr-defined]
-    return list(groups.values())
+            said = Answers(self, {node: i for i, node in enumerate(chunk)}, logits, works[0].row.settings)  # type: ignore
+            for work in said.without_numbers(works):
+                self._fail(work.row)
+            said.draw_next([w for w in works if w.draft is not None and not w.row.done])
+            for work in works:
+                if work.draft is None and not work.row.done:
+                    said.collect(work)
+        for work in works:
+            if not work.row.done and work.found:
+                work.row.complete(math.fsum(work.found))
