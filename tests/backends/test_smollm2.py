@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from backends import load
+from backends.shared import SharedModel
 from backends.smollm2 import cache_folder, load_gguf
 from inference import astar, beam, exact, importance, smc
 from ppl import heuristic, model, sample, score
@@ -87,13 +88,15 @@ def test_the_copy_is_the_gguf_file(smollm2, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_engines_agree_with_exact_on_words_of_a_real_model(smollm2):
     """lm.choice over 8 strings to depth 3: 584 prefixes, 512 texts, enumerated over the shared tree."""
+    lm = load("smollm2")
+    assert isinstance(lm, SharedModel)
     words = [" the", " two", " old", " small", " dog", " house", " sea", " but"]
 
     @model
     def phrase():
-        context, text = smollm2.prompt("We saw"), ""
+        context, text = lm.prompt("We saw"), ""
         for _ in range(3):
-            word = sample("word", smollm2.choice(context, words))
+            word = sample("word", lm.choice(context, words))
             context, text = context + word, text + word
             score(0.8 if word == " sea" else 0.0)
         return text
@@ -110,9 +113,9 @@ def test_engines_agree_with_exact_on_words_of_a_real_model(smollm2):
     @model
     def bounded():
         """The same with what is still to come bounded from above, as A* needs."""
-        context, text = smollm2.prompt("We saw"), ""
+        context, text = lm.prompt("We saw"), ""
         for left in (2, 1, 0):
-            word = sample("word", smollm2.choice(context, words))
+            word = sample("word", lm.choice(context, words))
             context, text = context + word, text + word
             score(0.8 if word == " sea" else 0.0)
             heuristic(0.8 * left)
