@@ -164,7 +164,9 @@ class Bench:
         self.ids, self.rounds, self.quick = ids, rounds, quick
 
     def ours(self, program: Any, engine: Any, *args: Any, lm: Any = None) -> int:
-        result = program.run(lm or self.shared, *args, engine=engine, seed=1)
+        model = lm or self.shared
+        model.forget()  # or a later round would find what an earlier one computed
+        result = program.run(model, *args, engine=engine, seed=1)
         self.cost = result.cost
         return int(result.cost.generated_tokens)
 
@@ -229,6 +231,7 @@ class Bench:
         def ours() -> int:
             from backends.text import Text
 
+            self.shared.forget()
             dist = self.shared(context, prefix=True, max_tokens=32)
             plans = [dist.assess(Text("", tuple(c), "length", self.shared)) for c in candidates]
             for plan in plans:
@@ -259,6 +262,7 @@ class Bench:
         engine = smc(particles=4, ess_threshold=1.0, resampling="multinomial")
 
         def ours() -> int:
+            self.shared.forget()
             results = steps_of.run_many(texts, engine=engine, seed=1)
             return sum(int(r.cost.generated_tokens) for r in results)
 
