@@ -95,7 +95,8 @@ class astar(Engine):  # noqa: N801
 
     A node whose block calls no heuristic inherits its parent's rank. While none was called, the rank is the log
     weight: uniform-cost search, right as long as no score is positive. Equal ranks: a finished trace goes first, then
-    the deeper node, then the older. `result.warnings` says what, if anything, stood in the way of true MAP order.
+    the deeper node, then the older. `result.warnings` says what was seen to stand in the way of true MAP order. A
+    heuristic that is too low on a node that was never expanded cannot be seen: bounding is the program's promise.
     """
 
     uses_heuristic = True
