@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
+from ppl.user_lines import OURS
+
 
 class CommandError(Exception):
     """A mistake on the command line or in what it names. `plain`: the message begins with its place already."""
@@ -44,22 +46,21 @@ def failures_as_messages() -> Iterator[None]:
 
 def describe(error: Exception) -> str:
     """An error as one message; with the user's line where it happened in a program of theirs."""
-    from ppl.continuation import OURS
     from ppl.errors import PPLError
 
     if isinstance(error, CommandError):
         return str(error) if error.plain else f"error: {error}"
     if hasattr(error, "line") and hasattr(error, "column"):
         return str(error)  # a mistake in a .scale file begins with its place
-    where = _user_line(error.__traceback__, OURS)
+    where = _user_line(error.__traceback__)
     if isinstance(error, PPLError):
         return f"{where}error: {error}"
     return f"{where}{type(error).__name__}: {error}"
 
 
-def _user_line(trace: TracebackType | None, ours: tuple[str, ...]) -> str:
+def _user_line(trace: TracebackType | None) -> str:
     """'file:line: ' of the innermost frame of the user's own code, or nothing."""
-    frames = [f for f in traceback.extract_tb(trace) if not f.filename.startswith(ours)]
+    frames = [f for f in traceback.extract_tb(trace) if not f.filename.startswith(OURS)]
     frames = [f for f in frames if "site-packages" not in f.filename and not f.filename.startswith("<")]
     frames = [f for f in frames if not f.filename.startswith(sys.base_prefix)]
     return f"{os.path.relpath(frames[-1].filename)}:{frames[-1].lineno}: " if frames else ""

@@ -12,8 +12,9 @@ from rich.console import Console
 from cli.failure import CommandError
 from cli.tree_text import drawn
 from ppl.display import engine_line, one_line
-from ppl.events import SearchTree, read_trees
+from ppl.events import read_trees
 from ppl.results import Posterior, Result, SearchResult
+from ppl.search_tree import SearchTree
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Where the nodes of a search tree stand in a picture, and which tokens its paths share.
 
 Columns are steps, rows are leaves. Children stand below each other, those whose answers weigh most on top, and a
-parent stands in the middle of its children, so no two nodes of a column meet. Pure functions of `ppl.events.SearchTree`.
+parent stands in the middle of its children, so no two nodes of a column meet. Pure functions of `ppl.search_tree.SearchTree`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from ppl.events import SearchNode, SearchTree
 from ppl.population import normalise
+from ppl.search_tree import SearchNode, SearchTree
 
 S = TypeVar("S", bound=Sequence[Any])
 Tokens = tuple[int | str, ...]

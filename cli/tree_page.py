@@ -17,7 +17,7 @@ from typing import Any
 from cli.trace import Search
 from cli.tree_layout import Segment, place, rank, shared_tokens
 from ppl.display import engine_line, facts, one_line, remarks, rows
-from ppl.events import SearchTree
+from ppl.search_tree import SearchTree
 
 SOURCES = {
     "call": "chosen by the call",

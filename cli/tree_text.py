@@ -9,7 +9,7 @@ from rich.tree import Tree
 
 from cli.tree_layout import answer_shares, rank
 from ppl.display import bar, one_line
-from ppl.events import SearchNode, SearchTree
+from ppl.search_tree import SearchNode, SearchTree
 
 
 def drawn(tree: SearchTree, title: str = "", given: str = "", height: int = 40, width: int = 56) -> Tree:

@@ -8,24 +8,20 @@ program that takes another path is an error. Results are the same with the cache
 from __future__ import annotations
 
 import enum
-import os
 import sys
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit, getcurrent
 
 from ppl.current import ProgramGreenlet
-from ppl.errors import CapabilityError, PPLError, ReplayError, UsageError, end_at_user_line
+from ppl.errors import CapabilityError, PPLError, ReplayError, UsageError
 from ppl.requests import Plan
 from ppl.trace import Node, first_use, replay_path
+from ppl.user_lines import end_at_user_line, raised_at, user_line
 
 if TYPE_CHECKING:
     from ppl.run import Run
 
-_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-OURS = tuple(os.path.join(_ROOT, room) + os.sep for room in ("ppl", "inference", "backends", "grammar", "cli"))
-LIVE = 4096  # suspended continuations a run keeps by default
 _ALWAYS_RAISED = (UsageError, ReplayError, CapabilityError)
 
 
@@ -140,9 +136,9 @@ class Continuation:
             error = diverged(f"{expected.kind} {expected.address!r}", "the end of the program")
         if error is not None:
             if isinstance(error, PPLError):
-                end_at_user_line(error, OURS)
+                end_at_user_line(error)
             self.error = error
-            self.status, self.reason = Status.DEAD, f"{type(error).__name__}: {error}{_where(error.__traceback__)}"
+            self.status, self.reason = Status.DEAD, f"{type(error).__name__}: {error}{raised_at(error)}"
             return
         if self.pending:
             self._mark_barrier()
@@ -223,60 +219,9 @@ def _run_program() -> bool:
     return True
 
 
-class LiveCache:
-    """The suspended greenlets of a run, least recently parked first; beyond the bound they are rebuilt by replay.
-
-    Those that wait for a model are kept apart, in `waiting`: they must stay.
-    """
-
-    def __init__(self, bound: int) -> None:
-        self.bound = bound
-        self.waiting: set[Continuation] = set()
-        self._parked: dict[Continuation, None] = {}
-
-    def keep(self, continuation: Continuation) -> None:
-        self._parked[continuation] = None
-        if len(self._parked) > self.bound:
-            oldest = next(iter(self._parked))
-            del self._parked[oldest]
-            oldest.release()
-
-    def take(self, continuation: Continuation) -> None:
-        self._parked.pop(continuation, None)
-        self.waiting.discard(continuation)
-
-    def close(self) -> None:
-        """The run is over: let every suspended program go."""
-        for continuation in [*self._parked, *self.waiting]:
-            self.take(continuation)
-            continuation.release()
-
-    def move(self, parent: Continuation, child: Continuation) -> None:
-        if parent in self._parked:
-            del self._parked[parent]
-            self._parked[child] = None
-
-
 def diverged(expected: str, came: str) -> ReplayError:
     """The error of a replay that came to another effect than its record has."""
     return ReplayError(
         f"the program took another path when it was replayed: expected {expected}, came {came}. Between two runs only recorded"
         " values may differ: draw randomness with sample(...), and read clocks, files and changing globals through call(fn)."
     )
-
-
-def user_line() -> str:
-    """The line outside our packages that led here, as " (file.py:12)"; "" if there is none."""
-    frame: Any = sys._getframe(2)
-    while frame is not None and frame.f_code.co_filename.startswith(OURS):
-        frame = frame.f_back
-    return "" if frame is None else f" ({os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno})"
-
-
-def _where(traceback: TracebackType | None) -> str:
-    last = None
-    while traceback is not None:
-        if not traceback.tb_frame.f_code.co_filename.startswith(OURS):
-            last = traceback
-        traceback = traceback.tb_next
-    return "" if last is None else f" ({os.path.basename(last.tb_frame.f_code.co_filename)}:{last.tb_lineno})"

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from types import TracebackType
 
 
 class PPLError(Exception):
@@ -79,28 +78,3 @@ def did_you_mean(found: str, known: Iterable[str]) -> str:
     """' Did you mean 'x'?' for the closest known name, or '' when nothing is close."""
     close = difflib.get_close_matches(found, list(known), n=1, cutoff=0.6)
     return f" Did you mean {close[0]!r}?" if close else ""
-
-
-def end_at_user_line(error: BaseException, ours: tuple[str, ...]) -> None:
-    """Cut the traceback of one of our errors after the last frame that is not ours.
-
-    `ours` are folder prefixes of this project's packages. The traceback then ends at the line the user can mend.
-    """
-    last: TracebackType | None = None
-    frame = error.__traceback__
-    while frame is not None:
-        if not frame.tb_frame.f_code.co_filename.startswith(ours):
-            last = frame
-        frame = frame.tb_next
-    if last is not None:
-        last.tb_next = None
-
-
-def go_on_at_user_line(error: BaseException, ours: tuple[str, ...]) -> None:
-    """Leave out of a traceback what lies between its first frame and the first that is not ours, if there is one."""
-    first = error.__traceback__
-    frame = first
-    while frame is not None and frame.tb_frame.f_code.co_filename.startswith(ours):
-        frame = frame.tb_next
-    if first is not None and frame is not None and frame is not first:
-        first.tb_next = frame

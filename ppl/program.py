@@ -10,32 +10,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ppl.boundary import isolate
-from ppl.continuation import OURS
-from ppl.cost import limit as limit_of
 from ppl.current import execution_here
-from ppl.errors import AllDead, OptionError, PPLError, UsageError, end_at_user_line, go_on_at_user_line
-from ppl.execution import Execution, Stop
+from ppl.errors import OptionError, UsageError
+from ppl.execution import Execution
 from ppl.requests import Request
 from ppl.run import Run, begin, begin_nested
+from ppl.run_settings import RESERVED, RunSettings
 from ppl.scheduler import Scheduler, Task
-from ppl.streams import Key, Streams, StreamSource, check_seed, derive
-
-RESERVED = ("seed", "limit", "engine", "live", "on_error")
-
-
-class _Forward:
-    """What an unbound program does when it is called: one run, its value returned."""
-
-    uses_heuristic = False
-
-    def search(self, run: Run) -> Any:
-        (execution,) = run.start()
-        run.advance_all([execution], Stop.END)
-        if execution.dead:
-            raise AllDead(
-                f"the one forward run of {run.program.name} died: {execution.reason}. Bind an engine, as in smc(particles=16)({run.program.name})."
-            )
-        return execution.value
+from ppl.streams import Key, derive
+from ppl.user_lines import errors_at_user_line
 
 
 class Program:
@@ -78,10 +61,10 @@ class Program:
             return self._launch(args, kwargs)
         if self.engine is None and kwargs.get("engine") is None:
             return self._inlined(execution, args, kwargs)
-        return self._queries(execution, [(args, kwargs)], _Settings(self, kwargs))[0]
+        return self._queries(execution, [(args, kwargs)], RunSettings(self, kwargs))[0]
 
     def _queries(
-        self, execution: Execution, problems: list[tuple[tuple[Any, ...], dict[str, Any]]], settings: _Settings
+        self, execution: Execution, problems: list[tuple[tuple[Any, ...], dict[str, Any]]], settings: RunSettings
     ) -> list[Any]:
         """One run per problem, nested in an execution: one recorded effect."""
         for args, kwargs in problems:
@@ -150,7 +133,7 @@ class Program:
         options: dict[str, Any],
         keep_going: bool = False,
     ) -> list[Any]:
-        settings = _Settings(self, options)
+        settings = RunSettings(self, options)
         if options:
             raise UsageError(f"unknown options of map: {', '.join(options)}. The problems are its first argument.")
         if window is not None and (not isinstance(window, int) or window < 1):
@@ -168,7 +151,7 @@ class Program:
         self,
         problems: list[tuple[tuple[Any, ...], dict[str, Any]]],
         window: int | None,
-        settings: _Settings,
+        settings: RunSettings,
         keep_going: bool,
     ) -> list[Any]:
         """The results of all problems, run on one scheduler; of a failed one its error, if the others keep going."""
@@ -180,36 +163,36 @@ class Program:
             if queue:
                 i, (args, kwargs) = queue.popleft()
                 run = settings.new_run(scheduler, args, kwargs, i)
-                begin(run, lambda task: done(i, run, task))
+                begin(run, lambda task: done(i, task))
 
-        def done(i: int, run: Run, task: Task) -> None:
+        def done(i: int, task: Task) -> None:
             error = task.error
             if isinstance(error, Exception):
                 error.problem = i  # type: ignore[attr-defined]  # whose it is, for whoever reports it
             if error is not None and not (keep_going and isinstance(error, Exception)):
                 fatal.append(error)
-            results.append((i, error or settings.finish(run, task)))
+            results.append((i, error or settings.finish(task)))
             next_problem()
 
         for _ in range(window or len(problems)):
             next_problem()
-        with _errors_at_user_line():
+        with errors_at_user_line():
             scheduler.loop(lambda: len(results) == len(problems) or bool(fatal))
             for error in fatal:
                 raise error
         return [result for _, result in sorted(results, key=lambda pair: pair[0])]
 
     def _launch(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        settings = _Settings(self, kwargs)
+        settings = RunSettings(self, kwargs)
         self._check_arguments(args, kwargs)
         scheduler = Scheduler()
         run = settings.new_run(scheduler, args, kwargs)
-        with _errors_at_user_line():
+        with errors_at_user_line():
             task = begin(run, lambda task: None)
             scheduler.loop(lambda: task.dead)
             if task.error is not None:
                 raise task.error
-        return settings.finish(run, task)
+        return settings.finish(task)
 
     def _check_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         try:
@@ -219,83 +202,6 @@ class Program:
 
     def __repr__(self) -> str:
         return f"<program {self.name}{'' if self.engine is None else f' under {self.engine!r}'}>"
-
-
-class _Settings:
-    """The options of one call, taken out of its keyword arguments and checked."""
-
-    def __init__(self, program: Program, kwargs: dict[str, Any]) -> None:
-        self.program = program
-        engine = kwargs.pop("engine", None)
-        self.source = "call" if engine is not None else program.engine_source
-        self.engine = resolve_engine(engine) if engine is not None else program.engine
-        self.given_seed = kwargs.pop("seed", None)
-        self.streams: StreamSource | None = self.given_seed if hasattr(self.given_seed, "at") else None
-        self.seed = () if self.streams is not None else check_seed(self.given_seed)
-        self.limit = kwargs.pop("limit", None)
-        if self.limit is not None and not isinstance(self.limit, limit_of):
-            raise OptionError(f"limit expects ppl.limit(tokens=...), found {self.limit!r}")
-        self.live = kwargs.pop("live", None)
-        if self.live is not None and (not isinstance(self.live, int) or self.live < 0):
-            raise OptionError(f"live expects a number of continuations >= 0, found {self.live!r}")
-        self.on_error = kwargs.pop("on_error", None)
-        if self.on_error not in (None, "raise", "drop"):
-            raise OptionError(f"on_error expects 'raise' or 'drop', found {self.on_error!r}")
-
-    def new_run(
-        self, scheduler: Scheduler, args: tuple[Any, ...], kwargs: dict[str, Any], index: int | None = None
-    ) -> Run:
-        seed = self.seed if index is None else (*self.seed, index)
-        streams = self.streams or Streams(seed)
-        return Run(
-            scheduler, self.program, args, kwargs, self.engine or _Forward(), streams, streams.root,
-            bound=self.limit, live=self.live, on_error=self.on_error or "raise", seed=seed[0] if len(seed) == 1 else seed,
-        )  # fmt: skip
-
-    def nested_run(
-        self, parent: Run, key: Key, args: tuple[Any, ...], kwargs: dict[str, Any], index: int | None
-    ) -> Run:
-        """The run of a query: by the streams of the run around it, unless the query has a seed of its own."""
-        streams, seed = parent.streams, None
-        if self.given_seed is not None:
-            seed = self.seed if index is None else (*self.seed, index)
-            streams = self.streams or Streams(seed)
-            key = streams.root
-        return Run(
-            parent.scheduler, self.program, args, kwargs, self.engine, streams, key, bound=self.limit, live=self.live,
-            on_error=self.on_error or parent.on_error, parent=parent, seed=seed,
-        )  # fmt: skip
-
-    def finish(self, run: Run, task: Task) -> Any:
-        result = task.result
-        if hasattr(result, "engine_source"):
-            result.engine_source = self.source
-        return result
-
-
-class _errors_at_user_line:  # noqa: N801
-    """Our errors end at the user's line; anybody's lose the frames of engine and scheduler above their program."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        if error is None:
-            return
-        if isinstance(error, PPLError):
-            end_at_user_line(error, OURS)
-        go_on_at_user_line(error, OURS)
-
-
-def resolve_engine(engine: Any) -> Any:
-    """An engine from itself or from a string such as "smc(particles=64)"."""
-    if isinstance(engine, str):
-        from ppl.registry import build_engine
-
-        return build_engine(engine)
-    if isinstance(engine, type) or not callable(getattr(engine, "search", None)):
-        hint = " Give its options, as in smc(particles=16)." if isinstance(engine, type) else ""
-        raise OptionError(f"expected an engine, found {engine!r}.{hint}")
-    return engine
 
 
 def model(fn: Callable[..., Any]) -> Program:

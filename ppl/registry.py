@@ -12,8 +12,10 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from ppl.catalogue import ENGINES, LOADER, MODELS, REQUIRED, EngineEntry, ModelEntry, Option
+from ppl.engine_catalogue import ENGINES, EngineEntry
 from ppl.errors import OptionError, did_you_mean
+from ppl.model_catalogue import LOADER, MODELS, ModelEntry
+from ppl.options import REQUIRED, Option
 
 __all__ = [
     "ENGINES", "LOADER", "MODELS", "REQUIRED", "EngineEntry", "ModelEntry", "Option", "build_engine", "check_options",

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from ppl.boundary import label, plain
-from ppl.catalogue import ENGINES
 from ppl.cost import Cost
 from ppl.current import execution_here
 from ppl.diagnostics import evidence_error
+from ppl.engine_catalogue import ENGINES
 from ppl.errors import ResultError, did_you_mean
-from ppl.events import Event, SearchTree, trees
+from ppl.events import Event
 from ppl.population import effective_sample_size, log_sum_exp, normalise
+from ppl.search_tree import SearchTree, trees
 from ppl.trace import Trace, first_use
 from ppl.votes import vote
 
@@ -187,12 +188,12 @@ class Result:
 
         Without a trace, the best one. "shared" counts the traces of this result that went through the same effect.
         """
-        from ppl.display import print_sites
+        from ppl.terminal import print_sites
 
         print_sites(self, self.best if trace is None else trace)
 
     def __rich__(self) -> Any:
-        from ppl.display import card
+        from ppl.terminal import card
 
         return card(self)
 

@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import greenlet
 
-from ppl.continuation import LIVE, LiveCache, Status
+from ppl.continuation import Status
 from ppl.cost import Cost, limit
 from ppl.execution import Execution, Policy, Stop
+from ppl.live import LIVE, LiveCache
 from ppl.requests import Backend, Request
 from ppl.scheduler import Query, Scheduler, Stopped, Task, Waiter
 from ppl.streams import Key, LastingStream, StreamSource, derive

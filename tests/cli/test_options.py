@@ -20,9 +20,9 @@ from cli.main import app
 from cli.models import missing
 from inference import importance
 from ppl import Posterior, model, sample
-from ppl.catalogue import ENGINES, MODELS
 from ppl.dist import uniform
 from ppl.events import read_events, recording
+from ppl.registry import ENGINES, MODELS
 
 COINS = """
 from inference import importance

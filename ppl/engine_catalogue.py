@@ -1,75 +1,27 @@
-"""What engines and model schemes there are, as plain data: names, options with their bounds, capabilities, summaries.
+"""What engines there are, as plain data: names, options with their bounds, what each needs and gives.
 
 `ppl.registry` reads it. The options of an engine stand here a second time, so that a file or a command line can be
-checked without importing the engine; a test holds the two together. (Longer than other files because it is one table.)
+checked without importing the engine; a test holds the two together.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from numbers import Integral, Real
+from dataclasses import dataclass
 from typing import Any
 
-REQUIRED: Any = object()
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option: its type's name, default (REQUIRED if none), bounds or choices, and what it means in a line.
-
-    kind is "int", "float", "bool", "str", "function", "list" or a union such as "str|function". `above` excludes the bound itself.
-    """
-
-    kind: str
-    default: Any = REQUIRED
-    low: float | None = None
-    high: float | None = None
-    above: float | None = None
-    choices: tuple[Any, ...] = ()
-    meaning: str = ""
-
-    def problem(self, value: Any) -> str | None:
-        """What is wrong with a value, in words; None if it is fine."""
-        if self.default is not REQUIRED and value is self.default:
-            return None
-        kinds = self.kind.split("|")
-        if not any(_KINDS[k](value) for k in kinds):
-            return f"expected {' or '.join(kinds)}"
-        if self.choices and isinstance(value, str) and value not in self.choices:
-            return f"expected one of {', '.join(map(repr, self.choices))}"
-        if isinstance(value, Real) and not isinstance(value, bool):
-            value = float(value)
-            if self.low is not None and value < self.low:
-                return f"expected at least {self.low:g}"
-            if self.high is not None and value > self.high:
-                return f"expected at most {self.high:g}"
-            if self.above is not None and value <= self.above:
-                return f"expected more than {self.above:g}"
-            if math.isnan(value):
-                return "expected a number"
-        return None
-
-
-_KINDS: dict[str, Any] = {
-    "int": lambda v: isinstance(v, Integral) and not isinstance(v, bool),
-    "float": lambda v: isinstance(v, Real) and not isinstance(v, bool),
-    "bool": lambda v: isinstance(v, bool),
-    "str": lambda v: isinstance(v, str),
-    "function": callable,
-    "list": lambda v: isinstance(v, (list, tuple)),
-    "any": lambda v: True,
-}
+from ppl.options import Option
 
 
 @dataclass(frozen=True, slots=True)
 class EngineEntry:
     """An engine: where it lives, its options, and what it gives and needs.
 
-    result    "posterior" or "search"
-    evidence  its log_evidence is unbiased
-    needs     of "finite" (every choice enumerable), "rescore" (choices can be scored again), "heuristic"
+    target    "module:name" of its class, imported on use; or the class itself, of one that a user registered
+    result    "posterior" (`ppl.Posterior`) or "search" (`ppl.SearchResult`)
+    evidence  its log_evidence estimates log Z, and exp of it is unbiased
+    needs     of "finite" (every choice enumerable), "rescore" (choices can be scored again), "heuristic" (it ranks by
+              heuristics; without one in the program it is a poorer search, not an error)
     """
 
     target: Any
@@ -78,17 +30,6 @@ class EngineEntry:
     evidence: bool = False
     needs: frozenset[str] = frozenset()
     summary: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelEntry:
-    """A model scheme of `backends.load`: how its spec is written, what the backend can do, and the extra that it needs."""
-
-    target: str
-    form: str
-    capabilities: frozenset[str] = field(default_factory=frozenset)
-    summary: str = ""
-    extra: str = "hf"
 
 
 _PARTICLES = Option("int", low=1, meaning="number of particles")
@@ -299,79 +240,4 @@ ENGINES: dict[str, EngineEntry] = {
         result="search",
         summary="adaptive branching: Thompson sampling between a new child and an old one",
     ),
-}
-
-LOADER = "backends.loading:load"
-"""What makes a model of a spec."""
-
-_TEXT = frozenset({"draw", "score", "next_token"})
-_LOCAL = _TEXT | {"hidden_states", "grammar"}
-_REWARD = frozenset({"evaluate"})
-
-MODELS: dict[str, ModelEntry] = {
-    "smollm2": ModelEntry("backends.smollm2:load_smollm2", "smollm2", _LOCAL, "SmolLM2-135M-Instruct from its wheel"),
-    "hf": ModelEntry("backends.hf_load:load_folder", "hf:ID_OR_PATH", _LOCAL, "a causal model of transformers"),
-    "gguf": ModelEntry("backends.smollm2:load_gguf", "gguf:PATH", _LOCAL, "a GGUF file"),
-    "openai": ModelEntry(
-        "backends.served:load_served",
-        "openai:URL#MODEL",
-        frozenset({"draw", "score"}),
-        "a model behind a server that speaks in token ids, such as vLLM",
-        "served",
-    ),
-    "table": ModelEntry(
-        "backends.table:TableLM", 'table(rows, end="$")', _TEXT | {"grammar"}, "an exact toy: a table of next symbols"
-    ),
-    "scripted": ModelEntry(
-        "backends.scripted:from_spec", "scripted:TEXT", frozenset({"draw", "score"}), "replies by rule, for tests"
-    ),
-    "minilm": ModelEntry(
-        "backends.embeddings:load_minilm", "minilm", _REWARD, "sentence embeddings of all-MiniLM-L6-v2 from its wheel"
-    ),
-    "embed": ModelEntry(
-        "backends.embeddings:load_embeddings",
-        "embed:PATH",
-        _REWARD,
-        "sentence embeddings of a sentence-transformers folder",
-    ),
-    "reward:similarity": ModelEntry(
-        "backends.embeddings:similarity", "reward:similarity:MODEL", _REWARD, "how alike an answer and a reference are"
-    ),
-    "reward:judge": ModelEntry(
-        "backends.judges:judge", "reward:judge:MODEL", _REWARD, "P(yes) of a language model asked about the text"
-    ),
-    "reward:digits": ModelEntry(
-        "backends.judges:digits",
-        "reward:digits:MODEL",
-        _REWARD,
-        "the mean digit 0-9 of a language model that grades it",
-    ),
-    "reward:head": ModelEntry(
-        "backends.reward_head:head",
-        "reward:head:DIR",
-        _REWARD,
-        "a head on a model's hidden states (safetensors + JSON)",
-    ),
-    "reward:fn": ModelEntry(
-        "backends.reward_functions:function", "reward:fn:FILE.py:NAME", _REWARD, "a Python function"
-    ),
-    **{
-        f"reward:{family}": ModelEntry(
-            f"backends.process_rewards:{family.replace('-', '_')}",
-            f"reward:{family}:{form}",
-            _REWARD,
-            f"{name}, by step",
-        )
-        for family, form, name in (
-            ("qwen", "PATH", "Qwen2.5-Math-PRM"),
-            ("shepherd", "PATH", "Math-Shepherd"),
-            ("rlhflow", "PATH", "RLHFlow Llama3.1 PRM"),
-            ("skywork", "PATH", "Skywork-o1-Open-PRM"),
-            ("eurus", "PATH,REFERENCE", "EurusPRM, measured against its reference"),
-            ("versa", "PATH", "VersaPRM and Llama-PRM800K"),
-            ("math-psa", "PATH", "Math-PSA of OpenR"),
-            ("pure", "PATH", "PURE-PRM"),
-            ("trl", "PATH", "a token classifier of TRL's PRMTrainer"),
-        )
-    },
 }
