@@ -23,8 +23,8 @@ from ppl.display import engine_line, one_line, remarks
 from ppl.errors import OptionError
 from ppl.events import recording, watching
 from ppl.registry import ENGINES, build_engine
-from ppl.scheduler import Stopped
 from ppl.storage import encode
+from ppl.tasks import Stopped
 
 
 @dataclass(frozen=True)

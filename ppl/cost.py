@@ -71,9 +71,11 @@ class Cost:
             ledger = ledger.parent
 
     def elapsed(self) -> float:
+        """Seconds of wall time since the run began."""
         return time.perf_counter() - self.started
 
     def as_dict(self) -> dict[str, float]:
+        """The columns by name, as results are saved."""
         skip = ("parent", "started")
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in skip}
 
@@ -83,7 +85,8 @@ class limit:  # noqa: N801  (reads as a function: run(..., limit=limit(tokens=40
     """Hard bounds on a run's ledger; whatever is reached first ends the run and names itself in `result.stopped`.
 
     tokens bounds generated_tokens, calls model_calls, reward_calls and reward_tokens the columns of that name,
-    nodes the executions advanced to a barrier, seconds the wall time.
+    nodes the executions advanced to a barrier, seconds the wall time. None: no bound. Raises OptionError for what is
+    no number >= 0.
     """
 
     tokens: int | None = None
@@ -100,17 +103,3 @@ class limit:  # noqa: N801  (reads as a function: run(..., limit=limit(tokens=40
                 continue
             if isinstance(bound, bool) or not isinstance(bound, (int, float)) or not bound >= 0:
                 raise OptionError(f"limit({f.name}={bound!r}): expected a number >= 0, as in limit({f.name}=1000).")
-
-    def spent(self, cost: Cost) -> str | None:
-        """The name of a bound that is used up, or None."""
-        if self.tokens is not None and cost.generated_tokens >= self.tokens:
-            return "tokens"
-        if self.calls is not None and cost.model_calls >= self.calls:
-            return "calls"
-        for name in ("reward_calls", "reward_tokens", "nodes"):
-            bound = getattr(self, name)
-            if bound is not None and getattr(cost, name) >= bound:
-                return name
-        if self.seconds is not None and cost.elapsed() >= self.seconds:
-            return "seconds"
-        return None

@@ -57,6 +57,7 @@ from ppl.trace import Node, Trace, backwards
 
 if TYPE_CHECKING:
     from ppl.execution import Execution
+    from ppl.problem import Problem
     from ppl.run import Run
 
 Watcher = Callable[[Sequence["Run"]], bool | None]
@@ -93,7 +94,7 @@ class Record:
 
     def __init__(self, path: Path | None = None) -> None:
         self.events: list[Event] = []
-        self._runs: dict[Run, _Known] = {}
+        self._runs: dict[Problem, _Known] = {}
         self._numbers = itertools.count()
         self._file: IO[str] | None = None
         if path is not None:
@@ -101,7 +102,7 @@ class Record:
             # line by line, so that one may watch; a lone surrogate, which UTF-8 has no form for, is written as JSON's own escape
             self._file = path.open("w", buffering=1, encoding="utf-8", errors="backslashreplace", newline="\n")
 
-    def reached(self, run: Run, at: Execution | Trace) -> None:
+    def reached(self, run: Problem, at: Execution | Trace) -> None:
         """An execution arrived at its stop, its end, or died on the way."""
         known, status = self._known(run), _status(at)
         if known.has(at) and status == "running":
@@ -118,7 +119,7 @@ class Record:
         )  # fmt: skip
 
     def decided(
-        self, run: Run, at: Execution | Trace, action: str, count: int | None = None, reason: str | None = None
+        self, run: Problem, at: Execution | Trace, action: str, count: int | None = None, reason: str | None = None
     ) -> None:
         """The search pruned a node, or goes on from it."""
         known = self._known(run)
@@ -127,7 +128,7 @@ class Record:
         weight = at.log_weight
         self._emit(Event(action, known.run, known.number(at), log_weight=weight, count=count, reason=reason), known)
 
-    def resampled(self, run: Run, at: Sequence[Execution | Trace], parents: Iterable[int]) -> None:
+    def resampled(self, run: Problem, at: Sequence[Execution | Trace], parents: Iterable[int]) -> None:
         """Of all these the search goes on with the ones named, once for each time they are. Copies share their node."""
         copies = Counter(at[i].leaf for i in parents)
         for leaf, one in {each.leaf: each for each in at}.items():
@@ -136,7 +137,7 @@ class Record:
             elif _status(one) != "dead":
                 self.decided(run, one, "prune")
 
-    def returned(self, run: Run, traces: Iterable[Trace]) -> list[Event]:
+    def returned(self, run: Problem, traces: Iterable[Trace]) -> list[Event]:
         """The run is over, with these traces in its result; all its events."""
         known = self._known(run)
         groups: dict[Node, list[Trace]] = {}
@@ -153,7 +154,7 @@ class Record:
         if self._file is not None:
             self._file.close()
 
-    def _known(self, run: Run) -> _Known:
+    def _known(self, run: Problem) -> _Known:
         if run not in self._runs:
             outer = None if run.parent is None else self._known(run.parent).run
             known = self._runs[run] = _Known(next(self._numbers))

@@ -168,9 +168,7 @@ class Interpreter(Continuation):
 
     def _keep_time(self) -> None:
         """Park for good once the time is up: a program may go on for long without asking any model."""
-        for run in self.run.chain:
-            if run.overdue():
-                run.stop("seconds")
+        self.run.check_time()
         if any(run.stopped is not None for run in self.run.chain):
             self.waiting = Plan("time", [], list)
             self._park()

@@ -20,8 +20,9 @@ from ppl.dist import Distribution
 from ppl.errors import ConstraintError, did_you_mean
 from ppl.execution import Execution, Forced, Policy, Stop
 from ppl.run import Run, begin
-from ppl.scheduler import Scheduler, Task
+from ppl.scheduler import Scheduler
 from ppl.streams import Key, LastingStream, Streams
+from ppl.tasks import Task
 from ppl.trace import Node, Selection, Trace, address, first_use
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from ppl.execution import Execution
 from ppl.requests import Request
 from ppl.run import Run, begin, begin_nested
 from ppl.run_settings import RESERVED, RunSettings
-from ppl.scheduler import Scheduler, Task
+from ppl.scheduler import Scheduler
 from ppl.streams import Key, derive
+from ppl.tasks import Task
 from ppl.user_lines import errors_at_user_line
 
 

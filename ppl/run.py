@@ -17,88 +17,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import greenlet
-
 from ppl.continuation import Status
-from ppl.cost import Cost, limit
 from ppl.execution import Execution, Policy, Stop
-from ppl.live import LIVE, LiveCache
+from ppl.problem import Problem
 from ppl.requests import Backend, Request
-from ppl.scheduler import Query, Scheduler, Stopped, Task, Waiter
-from ppl.streams import Key, LastingStream, StreamSource, derive
+from ppl.scheduler import Query
+from ppl.streams import LastingStream, derive
+from ppl.tasks import EngineWaits, Task, current_task
 from ppl.trace import Trace
 
 if TYPE_CHECKING:
-    from ppl.program import Program
     from ppl.results import Posterior, Result, SearchResult
 
 T = TypeVar("T")
 
 
-class _EngineWaits:
-    """Stands in a request's list of waiters for an engine that asked itself."""
-
-    __slots__ = ("run", "owner", "waiting")
-
-    def __init__(self, run: Run, owner: Task) -> None:
-        self.run, self.owner, self.waiting = run, owner, None
-
-    def resume(self) -> bool:
-        return True
-
-
-class Run:
-    """One program, its arguments, an engine and a seed, in progress.
-
-    ess          the effective sample size at every barrier at which particles were compared
-    generations  how often all particles were drawn anew, the start included; None once who descends from whom says
-                 nothing of the evidence's variance (see `ppl.diagnostics.evidence_error`)
-    """
-
-    def __init__(
-        self,
-        scheduler: Scheduler,
-        program: Program,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        engine: Any,
-        streams: StreamSource,
-        root: Key,
-        *,
-        bound: limit | None = None,
-        live: int | None = None,
-        on_error: str = "raise",
-        parent: Run | None = None,
-        seed: Any = None,
-    ) -> None:
-        self.scheduler, self.program, self.args, self.kwargs, self.engine = scheduler, program, args, kwargs, engine
-        self.streams, self.root, self.seed = streams, root, seed
-        self.limit, self.on_error, self.parent = bound, on_error, parent
-        self.cost: Cost = Cost(parent=parent.cost if parent is not None else None)
-        self.live = LiveCache(LIVE if live is None else live)
-        self.uses_heuristic: bool = getattr(engine, "uses_heuristic", False)
-        self.stopped: str | None = None
-        self.warnings: list[str] = []
-        self.ess: list[float] = []
-        self.generations: int | None = 1
-        self.tasks: list[Task] = []
-        self.chain: tuple[Run, ...] = (self, *(parent.chain if parent is not None else ()))
-        bounds = [run.limit for run in self.chain if run.limit is not None]
-        self._bounded, self.timed = bool(bounds), any(b.seconds is not None for b in bounds)
-        self._ids = 0
-        self._starts = 0
+class Run(Problem):
+    """A problem in the hands of its engine (see `ppl.problem` for what it knows of itself)."""
 
     # -- executions ------------------------------------------------------------------------------------------------
 
-    def next_id(self) -> int:
-        self._ids += 1
-        return self._ids
-
     def start(self, n: int = 1, policy: Policy | None = None, log_weight: float = 0.0) -> list[Execution]:
-        """n executions at the beginning of the program, each of its own lineage, with the given log weight."""
+        """n executions at the beginning of the program, each of its own lineage.
+
+        log_weight  of each: importance and SMC give -log n, so that the weights add up to an estimate of Z
+        policy      gives choices their values instead of drawing them (see `ppl.execution.Forced`)
+        """
         fresh = []
         for _ in range(n):
             execution = Execution(self, derive(self.root, "start", self._starts), policy)
@@ -113,18 +59,19 @@ class Run:
         """Let executions run on, and yield each as it reaches its stop; finished and dead ones at once.
 
         `until` counts barriers: an execution parks at its until-th, not before. All model calls on the way are
-        batched with those of every other execution that is under way.
+        batched with those of every other execution that is under way. An error in the program is raised here; a limit
+        that is reached ends the block of `limits` around this.
         """
-        task = self._task()
+        task = current_task()
         waiting: set[Execution] = set()
         for execution in executions:
             if execution.status is Status.RUNNING:
-                if self._bounded:
-                    self._check()
+                if self.bounded:
+                    self.check_limits()
                 self.cost.node()
                 execution.stop, execution.until, execution.owner = stop, until, task
                 if not execution.resume():
-                    self._check_stopped()
+                    self.check_stopped()
                     waiting.add(execution)
                     continue
                 self._reached(execution)
@@ -148,7 +95,10 @@ class Run:
             pass
 
     def supports(self, executions: Sequence[Execution]) -> list[list[tuple[Any, float]]]:
-        """For executions parked at finite choices: all values with their log-probs, in one batch of model calls."""
+        """Of executions parked at finite choices: for each, its values of positive probability with their log-probs.
+
+        One batch of model calls for them all. Raises SupportError where a distribution cannot be enumerated.
+        """
         plans = []
         for execution in executions:
             assert execution.choice is not None
@@ -163,13 +113,16 @@ class Run:
         return tables
 
     def serve(self, requests: Sequence[Request]) -> None:
-        """Answer requests of the engine itself (not of a program): merged, batched, charged and bounded like all."""
+        """Answer requests of the engine itself (not of a program): merged, batched, charged and bounded like all.
+
+        Their answers are in `request.answer()` afterwards, which raises the error of one that failed.
+        """
         if all(r.done for r in requests):
             return
-        task = self._task()
-        waiter = _EngineWaits(self, task)
+        task = current_task()
+        waiter = EngineWaits(self, task)
         if self.scheduler.submit(waiter, requests):
-            self._check_stopped()
+            self.check_stopped()
             while waiter not in task.inbox:
                 task.park()
             task.inbox.remove(waiter)
@@ -207,8 +160,9 @@ class Run:
             self.scheduler.record.resampled(self, at, parents)
 
     def gather(self, thunks: Sequence[Callable[[], T]]) -> list[T]:
-        """Run several parts of an engine side by side (chains, kernels), so that their model calls share batches."""
-        parent = self._task()
+        """What these functions return, in order. They run side by side (chains, kernels), so their model calls share
+        batches. The first error of one is raised once all have ended."""
+        parent = current_task()
         left = len(thunks)
 
         def done(_: Task) -> None:
@@ -229,99 +183,17 @@ class Run:
 
     def give_way(self) -> None:
         """Let whatever else can run go first: a part of an engine that asks no model would leave the others no limit."""
-        task = self._task()
+        task = current_task()
         self.scheduler.wake(task)
         task.park()
 
     def rng(self, purpose: str, index: int = 0) -> Any:
-        """The engine's own stream for one decision. Draw at once; the next stream re-keys it."""
+        """The engine's own stream for one decision, keyed by (seed, purpose, index). Draw at once: the next re-keys it."""
         return self.streams.at(self.root, f"engine:{purpose}", index)
 
     def lasting_rng(self, purpose: str, index: int = 0) -> LastingStream:
         """A stream for several draws in a row, as a chain makes them."""
         return LastingStream(self.streams, derive(self.root, purpose, index), purpose)
-
-    def warn(self, message: str) -> None:
-        if message not in self.warnings:
-            self.warnings.append(message)
-
-    # -- limits ----------------------------------------------------------------------------------------------------
-
-    @property
-    @contextmanager
-    def limits(self) -> Iterator[None]:
-        """A block that a limit ends: execution goes on after it, with `run.stopped` naming the bound."""
-        try:
-            yield
-        except Stopped:
-            if self.stopped is None:
-                raise
-            self._task().failure = None
-
-    def may_call(self, column: str | None) -> bool:
-        """Whether one more request counted in `column` fits. If not, the run whose bound it is will soon be stopped."""
-        name = {"model_calls": "calls", "reward_calls": "reward_calls"}.get(column or "")
-        for run in self.chain:
-            bound = None if run.limit is None or name is None else getattr(run.limit, name)
-            if bound is not None and getattr(run.cost, column or "") >= bound:
-                self.scheduler.refused.setdefault(run, name or "")
-                return False
-        return self.stopped is None
-
-    def affords(self, tokens: int, reading: int) -> bool:
-        bound = self.limit
-        if bound is None:
-            return True
-        fits = bound.tokens is None or tokens == 0 or self.cost.generated_tokens + tokens <= bound.tokens
-        return fits and (
-            bound.reward_tokens is None or reading == 0 or self.cost.reward_tokens + reading <= bound.reward_tokens
-        )
-
-    def reserved(self, rows: dict[Backend, dict[Request, Run]]) -> int:
-        """Tokens promised to served rows in flight."""
-        return sum(
-            row.tokens
-            for backend, own in rows.items()
-            if backend.served
-            for row, run in own.items()
-            if row.state is not None and self in run.chain
-        )
-
-    def overdue(self) -> str | None:
-        bound = self.limit
-        if bound is not None and bound.seconds is not None and self.cost.elapsed() >= bound.seconds:
-            return "seconds"
-        return None
-
-    def _check(self) -> None:
-        for run in self.chain:
-            bound = run.limit
-            if bound is not None:
-                if bound.nodes is not None and run.cost.nodes >= bound.nodes:
-                    run.stop("nodes")
-                elif run.overdue():
-                    run.stop("seconds")
-        self._check_stopped()
-
-    def _check_stopped(self) -> None:
-        if self.stopped is not None:
-            raise Stopped
-
-    def stop(self, name: str) -> None:
-        """End this run, and every run nested in it, at the next point where its tasks look up."""
-        if self.stopped is not None:
-            return
-        self.stopped = name
-        here = greenlet.getcurrent()
-        for task in self.tasks:
-            if task is not here:
-                self.scheduler.wake(task, Stopped())
-        self.scheduler.drop(lambda run: all(r.stopped is None for r in run.chain))
-
-    def _task(self) -> Task:
-        here = greenlet.getcurrent()
-        assert isinstance(here, Task), "an engine's run may only be used inside its search"
-        return here
 
     # -- results ---------------------------------------------------------------------------------------------------
 
@@ -340,9 +212,6 @@ class Run:
 
         ranked = sorted(executions, key=lambda e: (not e.finished, -e.log_weight))
         return SearchResult.of_run(self, [e.trace() for e in ranked])
-
-    def submit(self, execution: Waiter, requests: Sequence[Request]) -> bool:
-        return self.scheduler.submit(execution, requests)
 
     def search(self) -> Result:
         """The engine's whole work on this run; the body of its task."""

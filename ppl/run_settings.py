@@ -12,7 +12,8 @@ from ppl.streams import Key, Streams, StreamSource, check_seed
 
 if TYPE_CHECKING:
     from ppl.program import Program
-    from ppl.scheduler import Scheduler, Task
+    from ppl.scheduler import Scheduler
+    from ppl.tasks import Task
 
 RESERVED = ("seed", "limit", "engine", "live", "on_error")
 """The names of these options: no parameter of a program may be called so."""

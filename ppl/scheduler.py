@@ -9,59 +9,24 @@ One scheduler serves one `run` or `map` call and everything nested in it; nothin
 
 from __future__ import annotations
 
-import gc
-import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import greenlet
 
+from ppl.admission import Admission
+from ppl.collector import RareCollections
 from ppl.current import ProgramGreenlet
 from ppl.events import current_record, current_watcher
 from ppl.requests import Backend, Request
+from ppl.tasks import Task
 
 if TYPE_CHECKING:
     from ppl.run import Run
 
 REMEMBERED = 4096  # answers to deterministic requests kept for reuse within one scheduler
 RESTING = 256  # greenlets without a program kept for reuse
-
-
-class Stopped(BaseException):
-    """Thrown into an engine when its run reached a limit; `with run.limits` swallows it."""
-
-
-class Task(greenlet.greenlet):  # type: ignore[misc,unused-ignore]
-    """An engine, or a part of one that waits on its own (a chain's kernel)."""
-
-    def __init__(self, body: Callable[[], Any], run: Run, on_done: Callable[[Task], None]) -> None:
-        super().__init__(self._main)
-        self.body = body
-        self.owner_run = run
-        self.on_done = on_done
-        self.inbox: deque[Any] = deque()
-        self.queued = False
-        self.failure: BaseException | None = None
-        self.result: Any = None
-        self.error: BaseException | None = None
-
-    def _main(self) -> None:
-        try:
-            self.result = self.body()
-        except greenlet.GreenletExit:
-            return
-        except BaseException as error:
-            self.error = error
-        self.on_done(self)
-
-    def park(self) -> None:
-        """Hand over to the scheduler until woken; raises what was thrown in meanwhile."""
-        assert self.parent is not None
-        self.parent.switch()
-        if self.failure is not None:
-            failure, self.failure = self.failure, None
-            raise failure
 
 
 class Waiter(Protocol):
@@ -76,33 +41,6 @@ class Waiter(Protocol):
 
 class Query(Request):
     """A nested run: completed by the scheduler when that run's task is done."""
-
-
-class _RareCollections:
-    """Lets Python's cycle collector look less often while programs run, in whatever threads.
-
-    Traces are long chains without cycles, and at its usual thresholds it walks them again and again: half the time of
-    an SMC run of 256 particles and 200 steps.
-    """
-
-    _lock: ClassVar[threading.Lock] = threading.Lock()
-    _users: ClassVar[int] = 0
-    _usual: ClassVar[tuple[int, int, int]]
-
-    def __enter__(self) -> None:
-        cls = type(self)
-        with cls._lock:
-            cls._users += 1
-            if cls._users == 1:
-                cls._usual = gc.get_threshold()
-                gc.set_threshold(max(50_000, cls._usual[0]), 20, 100)
-
-    def __exit__(self, *_: object) -> None:
-        cls = type(self)
-        with cls._lock:
-            cls._users -= 1
-            if cls._users == 0:
-                gc.set_threshold(*cls._usual)
 
 
 class Scheduler:
@@ -128,7 +66,7 @@ class Scheduler:
         self.watcher = current_watcher()
         self._resting: list[ProgramGreenlet] = []
         self.answers: OrderedDict[tuple[int, Any], Request] = OrderedDict()
-        self.refused: dict[Run, str] = {}  # runs that were refused a call, and by which of their limits
+        self.admission = Admission()
 
     # -- tasks -----------------------------------------------------------------------------------------------------
 
@@ -148,7 +86,7 @@ class Scheduler:
 
     def loop(self, done: Callable[[], bool]) -> None:
         """Run until done() holds."""
-        with _RareCollections():
+        with RareCollections():
             try:
                 self._loop(done)
             finally:
@@ -169,7 +107,7 @@ class Scheduler:
                     return
             if done():
                 return
-            if self._stop_refused():
+            if self.admission.stop_refused(self.rows):
                 continue
             if not any(self.rows.values()):
                 raise AssertionError("every task waits and no backend has work")
@@ -217,7 +155,7 @@ class Scheduler:
         if known is not None and known in self.rows.get(known.backend, ()):
             self.followers.setdefault(known, []).append(request)
             return False
-        if not run.may_call(request.column):
+        if not self.admission.may_call(run, request.column):
             return False
         request.cost = run.cost
         if request.column is not None:
@@ -229,19 +167,9 @@ class Scheduler:
                 self.answers.popitem(last=False)
         return False
 
-    def _stop_refused(self) -> bool:
-        """Stop the runs that may make no more calls, once those are answered that they may; whether any was."""
-        if not self.refused:
-            return False
-        busy = {run for rows in self.rows.values() for owner in rows.values() for run in owner.chain}
-        over = [run for run in self.refused if run not in busy]
-        for run in over:
-            run.stop(self.refused.pop(run))
-        return bool(over)
-
     def _step(self) -> None:
         for backend in list(self.rows):
-            rows = self._affordable(backend)
+            rows = self.admission.affordable(backend, self.rows)
             if rows:
                 backend.step(rows)
                 for run in dict.fromkeys(self.rows[backend][row] for row in rows):
@@ -252,35 +180,6 @@ class Scheduler:
         if self.watcher is not None and self.watcher(self.runs) is False:
             for run in self.runs:
                 run.stop("interrupt")
-
-    def _affordable(self, backend: Backend) -> list[Request]:
-        """The rows that may take this step without any run overshooting its limits; stops the runs that are out."""
-        rows = self.rows[backend]
-        limited = {run for owner in rows.values() for run in owner.chain if run.limit is not None}
-        if not limited:
-            return list(rows)
-        held = {run: run.reserved(self.rows) for run in limited}
-        reads = dict.fromkeys(limited, 0)
-        admitted: list[Request] = []
-        moving: set[Run] = set()
-        first: dict[Run, Request] = {}
-        for row, owner in list(rows.items()):
-            chain = [run for run in owner.chain if run.limit is not None]
-            need = 0 if row.state is not None and backend.served else row.tokens
-            reading = backend.reads(row)
-            for run in chain:
-                first.setdefault(run, row)
-            if all(run.affords(need + held[run], reading + reads[run]) for run in chain):
-                admitted.append(row)
-                moving.update(chain)
-                for run in chain:
-                    held[run] += need
-                    reads[run] += reading
-        for run in limited:
-            overdue = run.overdue()
-            if run.stopped is None and (overdue or run not in moving):
-                run.stop(overdue or ("tokens" if first[run].tokens else "reward_tokens"))
-        return [row for row in admitted if row in rows]
 
     def _completed(self, row: Request) -> None:
         self.rows[row.backend].pop(row, None)
