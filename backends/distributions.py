@@ -15,6 +15,7 @@ from backends.text import Context, Text, Tokens
 from ppl.current import execution_here
 from ppl.dist import Deferred
 from ppl.errors import SupportError, UsageError
+from ppl.finite import inverse_cdf
 from ppl.population import log_sum_exp
 from ppl.requests import Draw, Drawn, NextToken, Plan, ScoreText, perform
 
@@ -275,14 +276,3 @@ def _checked(choices: Sequence[str]) -> tuple[str, ...]:
                     f"lm.choice: the choice {one!r} begins {other!r}, so the two do not exclude each other."
                 )
     return tuple(choices)
-
-
-def inverse_cdf(probabilities: Sequence[float], u: Any) -> int:
-    """The index at which the running sum first exceeds u. Compares `u < c` only, so that u may be symbolic."""
-    last = max(i for i, p in enumerate(probabilities) if p > 0.0)
-    running = 0.0
-    for i in range(last):
-        running += probabilities[i]
-        if probabilities[i] > 0.0 and u < running:
-            return i
-    return last

@@ -11,11 +11,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from backends.distributions import inverse_cdf
 from backends.drafts import Draft
 from backends.language_model import LanguageModel
 from backends.text import Tokens, Turn
 from ppl.errors import BackendError
+from ppl.finite import inverse_cdf
 from ppl.requests import Draw, Request, ScoreText
 
 Reply = str | Mapping[str, float]

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backends.constraints import tokenizer_of
-from backends.distributions import inverse_cdf
 from backends.drafts import Draft, charge_once
 from backends.language_model import LanguageModel
 from backends.masks import Lexicon, Mask
 from backends.settings import Guide, Settings
 from backends.text import Context, Text, Tokens, Turn
 from ppl.errors import BackendError, UsageError
+from ppl.finite import inverse_cdf
 from ppl.requests import Draw, NextToken, Request, ScoreText
 
 NEG_INF = -math.inf

@@ -11,11 +11,11 @@ from collections import Counter, defaultdict
 from rich import print
 
 from backends import LanguageModel, Text
-from backends.distributions import inverse_cdf
 from backends.language_model import Draft, charge_once
 from backends.table import warp
 from inference import smc
 from ppl import model, observe, require, sample
+from ppl.dist import inverse_cdf
 from ppl.requests import Draw, ScoreText
 
 

@@ -17,8 +17,9 @@ import torch
 from torch import distributions as td
 
 from ppl.current import require_execution
-from ppl.dist import Distribution
+from ppl.distribution import Distribution
 from ppl.errors import SupportError, WeightError
+from ppl.finite import inverse_cdf
 
 if TYPE_CHECKING:
     from ppl.continuation import Continuation
@@ -48,7 +49,7 @@ class TorchDistribution(Distribution):
         if self.finite and base.batch_shape == ():
             values = base.enumerate_support()
             probabilities = base.log_prob(values).double().exp()
-            return values[_inverse_cdf(probabilities.tolist(), rng.random())].clone()
+            return values[inverse_cdf(probabilities.tolist(), rng.random())].clone()
         with _torch_seeded(int(rng.integers(0, 2**62))):
             return self.inner.sample().detach()
 
@@ -113,16 +114,6 @@ def _torch_seeded(seed: int) -> Iterator[None]:
         yield
     finally:
         stream.set_state(before)
-
-
-def _inverse_cdf(probabilities: Sequence[float], u: Any) -> int:
-    running = 0.0
-    last = max(i for i, p in enumerate(probabilities) if p > 0)
-    for i, p in enumerate(probabilities[:last]):
-        running += p
-        if u < running:
-            return i
-    return last
 
 
 class _PyroSite(Distribution):

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from ppl.diagnostics import common_ancestor
 from ppl.errors import OptionError
+from ppl.readings import cause
 from ppl.registry import ENGINES, parse_engine
-from ppl.results import Posterior, Result, cause
+from ppl.results import Posterior, Result
 
 SHOWN = 8  # answers on a card
 LONG = 160  # characters of an answer on a card
@@ -51,7 +52,7 @@ def engine_line(engine: str) -> str:
 
 def rows(result: Result) -> tuple[list[Row], int, float]:
     """The answers of most weight; how many more there are, and their weight together."""
-    table = sorted(result._table(result.values).values(), key=lambda pair: -pair[1])
+    table = sorted(result.answers(), key=lambda pair: -pair[1])
     shown = [Row(one_line(value, LONG), weight) for value, weight in table[:SHOWN]]
     return shown, len(table) - len(shown), math.fsum(weight for _, weight in table[SHOWN:])
 
@@ -59,7 +60,7 @@ def rows(result: Result) -> tuple[list[Row], int, float]:
 def facts(result: Result) -> list[tuple[str, str]]:
     """Evidence, effective sample size and cost, as label and text."""
     found = []
-    if isinstance(result, Posterior) and result._no_evidence is None:
+    if isinstance(result, Posterior) and result.no_evidence is None:
         found.append(("log evidence", _evidence(result)))
     if has_ess(result):
         found.append(("ESS", _ess(result)))
@@ -76,7 +77,7 @@ def _evidence(posterior: Posterior) -> str:
 
 def has_ess(result: Result) -> bool:
     """Whether its traces are a weighted sample, so that an effective sample size says something."""
-    return isinstance(result, Posterior) and result._no_evidence is None and not result.enumerated and len(result) > 0
+    return isinstance(result, Posterior) and result.no_evidence is None and not result.enumerated and len(result) > 0
 
 
 def _ess(result: Any) -> str:
@@ -135,7 +136,7 @@ def remarks(result: Result) -> list[str]:
             found.append(
                 f"ESS is {result.ess / n:.0%} of the particles: few of them decide. Take more, or a heuristic that guides them"
             )
-        origin = common_ancestor(result._finished) if result.ess_steps else None
+        origin = common_ancestor(result.finished) if result.ess_steps else None
         if origin is not None:
             found.append(
                 f"all particles descend from one since {origin.address!r}: what came before it is one draw, not {len(result)}"

@@ -137,6 +137,17 @@ def as_distribution(dist: Any) -> Distribution:
     )
 
 
+def distribution_at(primitive: str, name: Any, dist: Any) -> Distribution:
+    """The distribution of a site, or an error that names it."""
+    if not isinstance(name, str):
+        form = "sample('step', dist)" if primitive == "sample" else "observe('y', dist, value)"
+        raise UsageError(f"{primitive}: expected a name first, as in {form}; found {name!r}.")
+    try:
+        return as_distribution(dist)
+    except UsageError as error:
+        raise UsageError(f"{primitive}({name!r}, ...): {error}") from None
+
+
 class _Iid(Distribution):
     def __init__(self, dist: Distribution, n: int) -> None:
         self.dist, self.n, self.at_once = dist, n, dist.at_once

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from ppl.choices import Choice, Forced, Policy, Stop
 from ppl.continuation import Status
-from ppl.interpreter import Choice, Done, Forced, Interpreter, Policy, Stop
+from ppl.interpreter import Done, Interpreter
 from ppl.streams import Key, derive
 from ppl.trace import Trace, backwards
 

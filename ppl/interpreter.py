@@ -6,61 +6,25 @@ Python functions call the primitives of `ppl.effects`, which are the methods of 
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from ppl.boundary import check_weight, isolate
-from ppl.continuation import Continuation, diverged
+from ppl.boundary import isolate
+from ppl.choices import Choice, Forced, Policy, Stop
 from ppl.current import require_execution
-from ppl.dist import Finite
-from ppl.distribution import Distribution, as_distribution
-from ppl.errors import CapabilityError, PPLError, SupportError, UsageError, WeightError
+from ppl.distribution import Distribution, distribution_at
+from ppl.errors import UsageError, WeightError
 from ppl.requests import Plan, Request
 from ppl.streams import Key, derive
-from ppl.trace import NO_COUNTERS, Counters, Node, address, backwards, next_use
+from ppl.trace import Node, address, next_use
+from ppl.weighing import Weighing
 
 if TYPE_CHECKING:
-    from ppl.execution import Execution
     from ppl.run import Run
 
 NEG_INF = -math.inf
-
-
-class Stop(enum.Enum):
-    """How far `Run.advance` lets an execution go."""
-
-    END = "end"  # to its end
-    BARRIER = "barrier"  # to the next point at which weights may be compared
-    CHOICE = "choice"  # also to any choice among finitely many values, which an engine may enumerate
-    ANY = "any"  # to the next choice of any kind
-
-
-@dataclass(slots=True, eq=False)
-class Choice:
-    """The choice an execution is parked at."""
-
-    name: str
-    index: int
-    dist: Distribution
-    proposal: Distribution | None
-
-
-class Forced(NamedTuple):
-    """A value given to a choice instead of drawing it.
-
-    With `log_q` the weight gains log p - log_q (0.0 for an enumerated branch or a constraint). Without, the value
-    counts as drawn by the site's own proposal, as when a chain keeps it.
-    """
-
-    value: Any
-    log_q: float | None = 0.0
-    log_prob: float | None = None
-
-
-Policy = Callable[["Execution", str, int, Distribution, Distribution | None], Forced | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,40 +34,31 @@ class Done:
     value: Any = None
 
 
-class Interpreter(Continuation):
+class Interpreter(Weighing):
     """A continuation that knows what its effects mean.
 
-    key       its lineage: what it draws is a function of the key, the site's name and number
-    rng       a stream to draw from instead, where an operation on traces was handed one
-    policy    who may give a choice its value, or None
-    stop, until  how far it may go
-    barriers  how many it has passed; `pending`: a weight was met since the last
-    choice    the choice it is parked at, or None; `forced`: the value it takes there, if an engine branched
+    key     its lineage: what it draws is a function of the key, the site's name and number
+    rng     a stream to draw from instead, where an operation on traces was handed one
+    policy  who may give a choice its value, or None
+    choice  the choice it is parked at, or None; `forced`: the value it takes there, if an engine branched
     """
 
-    __slots__ = (
-        "key", "rng", "policy", "stop", "until", "counters", "barriers", "choice", "forced", "_block_heuristic", "_passing",
-    )  # fmt: skip
+    __slots__ = ("key", "rng", "policy", "choice", "forced", "_passing")
 
     def __init__(self, run: Run, key: Key, policy: Policy | None = None) -> None:
         super().__init__(run)
         self.key = key
         self.rng: Any = None
         self.policy = policy
-        self.stop = Stop.END
-        self.until: int | None = None
-        self.counters: Counters = NO_COUNTERS
-        self.barriers = 0
         self.choice: Choice | None = None
         self.forced: Forced | None = None
-        self._block_heuristic: float | None = None
         self._passing = False
 
     def sample(self, name: str, dist: Any, proposal: Any = None) -> Any:
         if self._replay is not None:
             return isolate(self._replayed("sample", name).value)
-        dist = _read("sample", name, dist)
-        proposal = None if proposal is None else _read("sample", name, proposal)
+        dist = distribution_at("sample", name, dist)
+        proposal = None if proposal is None else distribution_at("sample", name, proposal)
         name, index = (name, self.counters.get(name, 0)) if name[-1:] != "]" else next_use(name, self.counters)
         me = self if self._passing else self._approach(name, index, dist, proposal)
         me._passing = False
@@ -188,14 +143,6 @@ class Interpreter(Continuation):
             return drawn.value, None, drawn.log_q, drawn.reason
         return drawn.value, drawn.log_prob, drawn.log_q if dist.weighted else None, drawn.reason
 
-    def _assess(self, dist: Distribution, value: Any, name: str) -> float:
-        try:
-            if dist.deferred:
-                return float(self.wait(dist.assess(value)))  # type: ignore[attr-defined]
-            return float(dist.log_prob(value))
-        except NotImplementedError as error:
-            raise CapabilityError(f"site {name!r}: {dist!r} cannot score a given value ({error!r})") from error
-
     def _stops(self, barrier: bool, dist: Distribution) -> bool:
         stop = self.stop
         if stop is Stop.BARRIER:
@@ -203,98 +150,6 @@ class Interpreter(Continuation):
         if stop is Stop.END:
             return False
         return stop is Stop.ANY or barrier or dist.finite
-
-    def _mark_barrier(self) -> None:
-        self.heuristic, self._block_heuristic = self._block_heuristic, None
-        self.pending = False
-        self.barriers += 1
-        self.leaf = Node(self.leaf, "barrier", "", self.barriers, self.heuristic, counters=self.counters)
-
-    def observe(self, name: str, dist: Any, value: Any) -> None:
-        if self._replay is not None:
-            self._replayed("observe", name)
-            return
-        dist = _read("observe", name, dist)
-        before = self.leaf
-        try:
-            log_weight = dist.log_prob(value) if not dist.deferred else self._assess(dist, value, name)
-        except (TypeError, ValueError) as error:
-            if isinstance(error, PPLError):
-                raise
-            raise SupportError(f"observe({name!r}): {value!r} cannot be a value of {dist!r} ({error}).") from error
-        log_weight = check_weight("observe", name, log_weight)
-        if log_weight == NEG_INF and dist.outside(value):
-            ruled_out = ", or list it with probability 0 if it is possible but ruled out" if isinstance(dist, Finite) else ""
-            raise SupportError(
-                f"observe({name!r}): {value!r} is outside the support of {dist!r}. Observe one of its values{ruled_out}."
-            )
-        self._weigh("observe", name, log_weight, value, dist, None if before is self.leaf else before)
-
-    def score(self, log_weight: Any, name: str) -> None:
-        if self._replay is not None:
-            self._same_weight(self._replayed("score", name), log_weight)
-            return
-        self._weigh("score", name, check_weight("score", name, log_weight), None, None)
-
-    def _weigh(
-        self, kind: str, name: str, log_weight: float, value: Any, dist: Any, skip: Node | None = None
-    ) -> None:
-        log_prob = None if dist is None else log_weight
-        self.pending = True
-        leaf = self.leaf = Node(
-            self.leaf, kind, name, 0, value, log_weight, self.counters, dist, log_prob, skip=skip
-        )
-        if log_weight == NEG_INF:
-            before = sum(n.kind == kind and n.name == name for n in backwards(leaf.parent))
-            self.die(f"{kind} {address(name, before)!r}: log weight -inf")
-        if leaf.log_total == math.inf:
-            raise WeightError(f"{kind}({name!r}): the log weights of this run add up to +inf. Weights must be finite.")
-
-    def _same_weight(self, recorded: Node, log_weight: Any) -> None:
-        """On replay a score is what it was, up to rounding."""
-        if log_weight != recorded.log_weight:
-            came, was = check_weight("score", recorded.name, log_weight), recorded.log_weight
-            if not abs(came - was) <= 1e-6 * (1.0 + abs(was)):
-                raise diverged(f"score {recorded.name!r} of {was!r}", f"one of {came!r}")
-
-    def require(self, condition: Any, reason: str) -> None:
-        if self._replay is not None:
-            self._replayed("score", "require")
-            if not condition:
-                raise diverged("a requirement that holds", f"require({condition!r})")
-            return
-        self.pending = True
-        self.leaf = Node(self.leaf, "score", "require", 0, None, 0.0 if condition else NEG_INF, self.counters)
-        if not condition:
-            self.die(f"require: {reason}" if reason else "require failed")
-
-    def estimate(self, log_value: Any, name: str) -> None:
-        """The `heuristic` primitive."""
-        if self._replay is not None:
-            self._replayed("heuristic", name)
-            return
-        before = self.leaf
-        self.pending = True
-        value: float | None = None
-        if not callable(log_value) or self.run.uses_heuristic:
-            found = log_value() if callable(log_value) else log_value
-            value = check_weight("heuristic", name, found)
-            if value == NEG_INF:
-                raise WeightError(
-                    f"heuristic({name!r}): the estimate is -inf, which would cut off traces that may have weight."
-                    " Use require(...) to rule them out, or reward.log(floor=1e-6) for a finite estimate."
-                )
-            self._block_heuristic = value
-        self.leaf = Node(self.leaf, "heuristic", name, value=value, counters=self.counters, skip=before)
-
-    def checkpoint(self) -> None:
-        if self._replay is not None:
-            self._replayed("checkpoint", "")
-            return
-        self.leaf = Node(self.leaf, "checkpoint", "", counters=self.counters)
-        self._mark_barrier()
-        if self.stop is not Stop.END and (self.until is None or self.barriers >= self.until):
-            self._park()
 
     def keep(self, name: str, value: Any) -> None:
         """The `record` primitive."""
@@ -341,14 +196,3 @@ class Interpreter(Continuation):
             me.leaf = Node(me.leaf, kind, "", value=state, counters=me.counters, skip=enter)
             if kind == "return":
                 return isolate(state)
-
-
-def _read(primitive: str, name: Any, dist: Any) -> Distribution:
-    """The distribution of a site, or an error that names it."""
-    if not isinstance(name, str):
-        form = "sample('step', dist)" if primitive == "sample" else "observe('y', dist, value)"
-        raise UsageError(f"{primitive}: expected a name first, as in {form}; found {name!r}.")
-    try:
-        return as_distribution(dist)
-    except UsageError as error:
-        raise UsageError(f"{primitive}({name!r}, ...): {error}") from None

@@ -30,7 +30,7 @@ def html(result: Result) -> str:
     if more:
         answers += _html_row(f"{more:,} more", rest, "d")
     if not shown:
-        answers = f"<span></span><span></span><span>{escape(result._emptiness())}</span>"
+        answers = f"<span></span><span></span><span>{escape(result.why_empty())}</span>"
     details = "".join(
         f"<span class=d>{label}</span><span>{_html_fact(result, label, text)}</span>" for label, text in facts(result)
     )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import greenlet
 import numpy as np
 
-from ppl.dist import Distribution
+from ppl.distribution import Distribution
 from ppl.errors import ConstraintError, did_you_mean
 from ppl.execution import Execution, Forced, Policy, Stop
 from ppl.run import Run, begin

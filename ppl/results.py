@@ -3,40 +3,38 @@
 from __future__ import annotations
 
 import math
-import warnings as python_warnings
-from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
-
-from ppl.boundary import label, plain
 from ppl.cost import Cost
-from ppl.current import execution_here
 from ppl.diagnostics import evidence_error
-from ppl.engine_catalogue import ENGINES
-from ppl.errors import ResultError, did_you_mean
+from ppl.errors import ResultError
 from ppl.events import Event
-from ppl.population import effective_sample_size, log_sum_exp, normalise
+from ppl.population import effective_sample_size, log_sum_exp
+from ppl.readings import Readings, cause
 from ppl.search_tree import SearchTree, trees
-from ppl.trace import Trace, first_use
-from ppl.votes import vote
+from ppl.trace import Trace
 
 if TYPE_CHECKING:
     from ppl.run import Run
 
 
-class Result:
+class Result(Readings):
     """What every engine's result has.
 
     traces    finished ones first (aligned with values and weights), then those a limit left unfinished
     stopped   None, or the name of the limit that ended the run
     reasons   why executions died, with counts
-    cost      the ledger; warnings what a reader should know; seed reproduces the run
-    ess_steps the effective sample size at every barrier at which particles were compared
+    cost      the ledger (`ppl.Cost`)
+    seed      reproduces the run
+    warnings  what a reader should know
+    events    what the search did, if it was recorded (`ppl.events`)
+    ess_steps            the effective sample size at every barrier at which particles were compared
+    no_evidence          why log_evidence is none, or None
     log_evidence_error   the standard error of log_evidence, where the run lets it be estimated; else None
+    engine_source        who chose the engine: "call", "decorator", "infer line" or "--engine"
     """
 
     kind: ClassVar[str] = "result"
@@ -53,19 +51,15 @@ class Result:
         program: str = "",
         no_evidence: str | None = None,
     ) -> None:
-        self.reasons = Counter(t.reason or "dead" for t in traces if t.status == "dead")
-        living = [t for t in traces if t.status == "finished" and t.log_weight > -math.inf]
-        self.traces = living + [t for t in traces if t.status == "running"]
-        self._finished = living
-        self.engine, self.program, self.seed, self.stopped = engine, program, seed, stopped
+        super().__init__(traces, engine, program, stopped)
+        self.seed = seed
         self.engine_source = "call"
         self.events: list[Event] | None = None
         self.cost = cost if cost is not None else Cost()
         self.warnings = list(warnings)
-        self._no_evidence = no_evidence
+        self.no_evidence = no_evidence
         self.ess_steps: list[float] = []
         self.log_evidence_error: float | None = None
-        self._weights: np.ndarray[Any, np.dtype[np.float64]] | None = None
         if stopped:
             self.warnings.append(
                 f"stopped by {cause(stopped)}: finished traces are the short ones, readings are biased"
@@ -85,73 +79,6 @@ class Result:
         if no_evidence is None and run.generations is not None and not result.enumerated:
             result.log_evidence_error = evidence_error(traces, run.generations)
         return result
-
-    # -- values and weights ----------------------------------------------------------------------------------------
-
-    @property
-    def values(self) -> list[Any]:
-        """The values of finished traces, one each."""
-        return [t.value for t in self._finished]
-
-    @property
-    def log_weights(self) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Of finished traces, as the engine left them: their logsumexp is the log evidence, where there is one."""
-        self._reading("log_weights")
-        return np.array([t.log_weight for t in self._finished])
-
-    @property
-    def weights(self) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Normalised to sum to 1; read-only."""
-        self._reading("weights")
-        if self._weights is None:
-            self._weights = np.array(normalise([t.log_weight for t in self._finished]))
-            self._weights.setflags(write=False)
-        return self._weights
-
-    @property
-    def best(self) -> Trace:
-        """The finished trace with the largest log_total (the first of equals)."""
-        if not self._finished:
-            raise ResultError(f"there is no best trace: {self._emptiness()}")
-        self._nested_reading("best")
-        return max(self._finished, key=lambda t: t.log_total)
-
-    @property
-    def mode(self) -> Any:
-        """The value with the largest total weight."""
-        table = self._table(self.values)
-        if not table:
-            raise ResultError(f"there is no mode: {self._emptiness()}")
-        return max(table.values(), key=lambda pair: pair[1])[0]
-
-    def p(self, value_or_predicate: Any) -> float:
-        """The probability of a value, or that a predicate holds of the value."""
-        holds: Callable[[Any], Any] = (
-            value_or_predicate if callable(value_or_predicate) else lambda v: plain(v) == plain(value_or_predicate)
-        )
-        return math.fsum(w for v, w in zip(self.values, self.weights, strict=True) if holds(v))
-
-    def marginal(self, name: str) -> dict[Any, float]:
-        """value -> P(the site is used and equals it). "x" is the site's first use, "x[2]" its third.
-
-        Recorded values have marginals too. The probabilities sum to P(the site is used).
-        """
-        self._reading("marginal")
-        address = self._resolve(first_use(name))
-        table: dict[Any, float] = {}
-        for trace, weight in zip(self._finished, self.weights, strict=True):
-            choices = trace.choices if address in trace.choices else trace.records
-            if address in choices:
-                value = label(choices[address])
-                table[value] = table.get(value, 0.0) + float(weight)
-        return table
-
-    def vote(
-        self, kind: str = "majority", *, key: Callable[[Any], Hashable] | None = None, threshold: float = 0.0
-    ) -> Any:
-        """The winning value: "majority", "weighted" or "best_of_majority"; see `ppl.votes.vote`."""
-        self._reading("vote")
-        return vote(self._finished, list(self.weights), kind, key, threshold)
 
     @cached_property
     def tree(self) -> SearchTree:
@@ -203,7 +130,7 @@ class Result:
         return html(self)
 
     def __repr__(self) -> str:
-        n = len(self._finished)
+        n = len(self.finished)
         head = f"{type(self).__name__}({self.program} under {self.engine}, seed={self.seed!r}, {n} traces"
         return f"{head}{f', stopped={self.stopped!r}' if self.stopped else ''})"
 
@@ -216,59 +143,6 @@ class Result:
     def __deepcopy__(self, memo: Any) -> Self:
         return self
 
-    def __len__(self) -> int:
-        return len(self._finished)
-
-    # -- inside ----------------------------------------------------------------------------------------------------
-
-    def _reading(self, what: str) -> None:
-        """Readings other than values and evidence: warn where they are biased."""
-        if self.stopped:
-            python_warnings.warn(
-                f"{what} of a run stopped by {cause(self.stopped)}: biased towards short runs", stacklevel=4
-            )
-        self._nested_reading(what)
-
-    def _nested_reading(self, what: str) -> None:
-        """A program that reads an inexact result of a query is no longer exact itself: its result warns."""
-        outer = execution_here()
-        if outer is not None and not self.is_exact:
-            outer.run.warn(
-                f"the program reads {what} of an inexact nested query ({self.program} under {self.engine}): only score(inner.log_evidence) keeps the outer engine exact"
-            )
-
-    @property
-    def is_exact(self) -> bool:
-        return self.engine.startswith("exact")
-
-    @property
-    def enumerated(self) -> bool:
-        """Its traces are all different by construction, as under `exact`: they are no sample with a variance."""
-        entry = ENGINES.get(self.engine.partition("(")[0])
-        return entry is not None and "finite" in entry.needs
-
-    def _table(self, values: Sequence[Any]) -> dict[Any, tuple[Any, float]]:
-        table: dict[Any, tuple[Any, float]] = {}
-        for value, weight in zip(values, self.weights, strict=True):
-            same = label(value)
-            table[same] = (value, table.get(same, (value, 0.0))[1] + float(weight))
-        return table
-
-    def _resolve(self, address: str) -> str:
-        known = dict.fromkeys(a for t in self._finished for a in (*t.choices, *t.records))
-        if address in known or not known:
-            return address
-        matches = [a for a in known if a.rsplit("/", 1)[-1] == address]
-        if len(matches) == 1:
-            return matches[0]
-        several = f" It could be {', '.join(matches)}: write the path." if matches else did_you_mean(address, known)
-        raise ResultError(f"no site {address!r} in these traces.{several} They have {', '.join(known)}.")
-
-    def _emptiness(self) -> str:
-        if self.reasons:
-            deaths = "; ".join(f"{count} x {reason}" for reason, count in self.reasons.most_common(5))
-            return f"every execution died: {deaths}"
-        return "no trace finished" + (f" before {cause(self.stopped)}".replace("its", "the") if self.stopped else "")
 
 
 class Posterior(Result):
@@ -282,20 +156,20 @@ class Posterior(Result):
     @property
     def log_evidence(self) -> float:
         """The log of the estimate of Z, which is unbiased; ResultError that says why where the engine has none."""
-        if self._no_evidence is not None:
-            raise ResultError(f"no log_evidence: {self._no_evidence}")
-        return log_sum_exp([t.log_weight for t in self._finished])
+        if self.no_evidence is not None:
+            raise ResultError(f"no log_evidence: {self.no_evidence}")
+        return log_sum_exp([t.log_weight for t in self.finished])
 
     @property
     def ess(self) -> float:
-        """Effective sample size: how many equally weighted traces these are worth."""
+        """Effective sample size: how many equally weighted traces these are worth (`ppl.population`)."""
         self._reading("ess")
-        return effective_sample_size([t.log_weight for t in self._finished])
+        return effective_sample_size([t.log_weight for t in self.finished])
 
     def mean(self, f: Callable[[Any], float] = float) -> float:
-        """The posterior expectation of f(value)."""
-        if not self._finished:
-            raise ResultError(f"there is no mean: {self._emptiness()}")
+        """The posterior expectation of f(value). ResultError if no trace finished, or a value is no number."""
+        if not self.finished:
+            raise ResultError(f"there is no mean: {self.why_empty()}")
         self._reading("mean")
         try:
             numbers = [float(f(v)) for v in self.values]
@@ -331,6 +205,3 @@ class SearchResult(Result):
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
-def cause(stopped: str) -> str:
-    """What ended a run, in words."""
-    return "an interrupt" if stopped == "interrupt" else f"its limit on {stopped}"

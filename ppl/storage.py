@@ -107,7 +107,7 @@ def pack(result: Result, encode: Code = lambda value: value) -> dict[str, Any]:
         "engine_source": result.engine_source,
         "seed": encode(result.seed),
         "stopped": result.stopped,
-        "no_evidence": result._no_evidence,
+        "no_evidence": result.no_evidence,
         "warnings": result.warnings,
         "reasons": dict(result.reasons),
         "cost": result.cost.as_dict(),
@@ -158,7 +158,7 @@ def to_pandas(result: Result) -> Any:
     import pandas
 
     rows = []
-    for trace, weight in zip(result._finished, result.weights, strict=True):
+    for trace, weight in zip(result.finished, result.weights, strict=True):
         row = {"value": trace.value, "weight": float(weight), "log_weight": trace.log_weight}
         _add(row, trace.choices, "site")
         _add(row, trace.records, "record")
@@ -176,7 +176,7 @@ def to_arviz(result: Result) -> Any:
     """Numeric sites and values, one draw per trace, resampled by weight to equal ones; see `Posterior.to_arviz`."""
     import arviz
 
-    traces, weights = result._finished, result.weights
+    traces, weights = result.finished, result.weights
     if not traces:
         raise ResultError("an empty posterior has nothing for arviz")
     picks = np.searchsorted(np.cumsum(weights), (np.arange(len(traces)) + 0.5) / len(traces)).clip(0, len(traces) - 1)

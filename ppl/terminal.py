@@ -33,7 +33,7 @@ def card(result: Result) -> Any:
             Text(f"{rest:.4f}", style="dim"), Text(bar(rest), style="dim"), Text(f"{more:,} more", style="dim")
         )
     if not shown:
-        answers.add_row("", "", Text(result._emptiness(), style="red"))
+        answers.add_row("", "", Text(result.why_empty(), style="red"))
     details = Table.grid(padding=(0, 2))
     details.add_column(style="dim", no_wrap=True)
     details.add_column(overflow="fold")

@@ -113,7 +113,7 @@ def fingerprint(result: Result, cost: bool = True) -> Any:
         "warnings": result.warnings,
         "stopped": result.stopped,
         "evidence": encode(result.log_evidence)
-        if isinstance(result, Posterior) and result._no_evidence is None
+        if isinstance(result, Posterior) and result.no_evidence is None
         else None,
         "ledger": ledger,
     }

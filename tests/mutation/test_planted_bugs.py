@@ -12,8 +12,8 @@ import inference.particles
 import ppl.boundary
 import ppl.continuation
 import ppl.execution
-import ppl.interpreter
 import ppl.operations
+import ppl.weighing
 from inference import best_of, exact, importance, smc
 from inference.kernels import Metropolis, single_site
 from inference.resampling import SCHEMES
@@ -278,7 +278,7 @@ def enumeration_forgets_probabilities(patch):
 
 def best_by_the_engines_weight(patch):
     """`best` goes by something else than the trace's own total."""
-    patch.setattr("ppl.results.Result.best", property(lambda self: self._finished[-1]))
+    patch.setattr("ppl.results.Result.best", property(lambda self: self.finished[-1]))
 
 
 def one_stream_for_all_problems(patch):
@@ -304,7 +304,7 @@ def evidence_by_the_mean_of_logarithms(patch):
 def nan_becomes_weight_zero(patch):
     """A weight that is NaN silently kills its particle."""
     plain = ppl.boundary.check_weight
-    patch.setattr(ppl.interpreter, "check_weight", lambda *site: -math.inf if site[-1] != site[-1] else plain(*site))
+    patch.setattr(ppl.weighing, "check_weight", lambda *site: -math.inf if site[-1] != site[-1] else plain(*site))
 
 
 BUGS = [

@@ -527,7 +527,7 @@ def pass_at_k_plugs_the_frequency_in(patch):
 def best_of_majority_ignores_frequency(patch):
     votes = sys.modules["ppl.votes"]
     plain = votes.vote
-    patch.setattr(sys.modules["ppl.results"], "vote", lambda t, w, kind, key, threshold: plain(t, w, kind, key, 0.0))
+    patch.setattr(sys.modules["ppl.readings"], "vote", lambda t, w, kind, key, threshold: plain(t, w, kind, key, 0.0))
 
 
 @caught_by(the_published_filter_is_as_published)
