@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ppl.errors import CapabilityError
 
 if TYPE_CHECKING:
-    from inference.closure import Candidates
+    from inference.candidates import Candidates
 
 SCALE = 1e6  # largest coefficient of the solver's objective, whose absolute gap of 1e-6 cannot be set
 TOLERANCE = 1e-4  # on that scale: sets closer than this look equal to the solver
