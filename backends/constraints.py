@@ -14,11 +14,13 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ppl.errors import BackendError, UsageError, did_you_mean
+from backends.grammar_mistakes import listed, mistake
+from backends.matcher import by_bytes, engine_source, llguidance, possible
+from ppl.errors import UsageError, did_you_mean
 
 KINDS = ("regex", "json", "choice", "lark")
 SPELLED = {"regex": "regex", "json": "json_schema", "choice": "choices", "lark": "lark"}
@@ -67,13 +69,13 @@ class Grammar:
         """What may come right after `text`, for messages: characters, or that the text may end."""
         matcher = _read(self.kind, self.source).deep_copy()
         matcher.try_consume_tokens(list((self.begun + text).encode(errors="replace")))
-        return _listed(matcher)
+        return listed(matcher)
 
     def _nothing_after(self, matcher: Any, taken: int) -> str:
         good = self.begun.encode()[:taken]
         return (
             f"{Grammar.__repr__(Grammar(self.kind, self.source))} admits nothing after {self.begun!r}:"
-            f" after {good.decode(errors='replace')!r} it allowed {_listed(matcher)}."
+            f" after {good.decode(errors='replace')!r} it allowed {listed(matcher)}."
         )
 
     def __repr__(self) -> str:
@@ -149,145 +151,10 @@ def grammar_of(given: Any) -> Grammar:
     )
 
 
-# -- reading them ------------------------------------------------------------------------------------------------------
-
-
-def llguidance() -> Any:
-    """The engine that grammars run on."""
-    try:
-        import llguidance as engine
-    except ImportError:
-        raise BackendError("grammars need the package 'llguidance'. Type: pip install 'scale-ppl[hf]'") from None
-    return engine
-
-
-def tokenizer_of(tokens: Sequence[bytes], ends: Sequence[int], encode: Callable[[bytes], Sequence[int]]) -> Any:
-    """llguidance's tokenizer of a vocabulary whose tokens have these bytes."""
-
-    class Vocabulary:
-        eos_token_id, bos_token_id = ends[0], None
-
-        def __init__(self) -> None:
-            self.special_token_ids = list(ends)
-            self.tokens = [b"<end>" if i in ends else token for i, token in enumerate(tokens)]
-
-        def __call__(self, text: bytes) -> list[int]:
-            return list(encode(text))
-
-    engine = llguidance()
-    return engine.LLTokenizer(engine.TokenizerWrapper(Vocabulary()), eos_token=list(ends), slices=[])
-
-
-@functools.cache
-def by_bytes() -> Any:
-    return tokenizer_of([bytes([i]) for i in range(256)] + [b""], [256], list)
-
-
-@functools.lru_cache(maxsize=256)
-def engine_source(kind: str, source: str | tuple[str, ...]) -> str:
-    """A grammar in llguidance's own format."""
-    matcher = llguidance().LLMatcher
-    made: str
-    if kind == "json":
-        made = matcher.grammar_from_json_schema(source)
-    elif kind == "lark":
-        made = matcher.grammar_from_lark(source)
-    else:
-        made = matcher.grammar_from_regex(source if kind == "regex" else "|".join(map(literal, source)))
-    return made
-
-
-def literal(text: str) -> str:
-    """A regex for just this text."""
-    return "".join(c if c.isascii() and c.isalnum() else f"\\x{{{ord(c):x}}}" for c in text)
-
-
 @functools.lru_cache(maxsize=256)
 def _read(kind: str, source: str | tuple[str, ...]) -> Any:
     """A matcher at the start, byte by byte. Never advance it: `deep_copy` it."""
     matcher = llguidance().LLMatcher(by_bytes(), engine_source(kind, source), log_level=0)
     if matcher.is_error():
-        raise UsageError(_mistake(kind, source, matcher.get_error()))
+        raise UsageError(mistake(kind, source, matcher.get_error()))
     return matcher
-
-
-def possible(matcher: Any) -> list[int]:
-    """The bytes that may come next."""
-    if matcher.is_stopped():
-        return []
-    mask = matcher.compute_bitmask()
-    return [i for i in range(256) if mask[i >> 3] >> (i & 7) & 1]
-
-
-def _listed(matcher: Any) -> str:
-    """What may come next, in words."""
-    found = possible(matcher)
-    runs: list[list[int]] = []
-    for i in found:
-        if runs and i == runs[-1][1] + 1:
-            runs[-1][1] = i
-        else:
-            runs.append([i, i])
-    shown = [_char(a) if a == b else f"{_char(a)}-{_char(b)}" for a, b in runs[:12]]
-    if len(runs) > 12:
-        shown.append("...")
-    if matcher.is_accepting():
-        shown.append("the end")
-    return ", ".join(shown) or "nothing"
-
-
-def _char(byte: int) -> str:
-    return repr(chr(byte)) if byte < 128 else f"byte {byte:#x}"
-
-
-def _mistake(kind: str, source: str | tuple[str, ...], found: str) -> str:
-    if kind == "regex":
-        return _bad_pattern(str(source), found)
-    if kind == "json":
-        schema = json.loads(str(source))
-        path, reason = _bad_place(schema, schema, "", found)
-        return f"json_schema: {reason.strip().splitlines()[0]}{f' at {path}' if path else ''}."
-    first, *_ = found.strip().splitlines()
-    at = re.match(r"(?:at )?(\d+)\((\d+)\): (.*)", first)
-    where = f" in line {at[1]}, column {at[2]}: {at[3]}" if at else f": {first}"
-    line = (
-        str(source).splitlines()[int(at[1]) - 1].strip() if at and int(at[1]) <= len(str(source).splitlines()) else ""
-    )
-    return f"lark: the rules cannot be read{where}{f' ({line!r})' if line else ''}."
-
-
-def _bad_pattern(pattern: str, found: str) -> str:
-    """The engine marks the place with carets under the pattern, four columns in."""
-    reason = re.search(r"^error: (.*)", found, re.M)
-    marks = re.search(r"^    ( *)(\^+)\s*$", found, re.M)
-    if reason is None:
-        told = found.strip().splitlines()[0].rpartition("(in regex): ")[2]
-        return f"regex({pattern!r}): {told}."
-    if marks is None or "\n" in pattern:
-        return f"regex({pattern!r}): {reason[1]}."
-    start = len(marks[1])
-    return f"regex({pattern!r}): {reason[1]}, at column {start + 1}: {pattern[start : start + len(marks[2])]!r}."
-
-
-def _bad_place(schema: Any, whole: Any, path: str, reason: str) -> tuple[str, str]:
-    """The innermost part of a schema that has the mistake by itself, and what it is."""
-    for step, part in _parts(schema):
-        alone = {**part, "$defs": whole["$defs"]} if isinstance(part, dict) and "$defs" in whole else part
-        source = llguidance().LLMatcher.grammar_from_json_schema(json.dumps(alone))
-        found = llguidance().LLMatcher(by_bytes(), source, log_level=0).get_error()
-        if found:
-            return _bad_place(part, whole, f"{path}.{step}" if path else step, found)
-    return path, reason
-
-
-def _parts(schema: Any) -> Iterable[tuple[str, Any]]:
-    if not isinstance(schema, dict):
-        return
-    for group in ("$defs", "properties"):
-        for name, part in (schema.get(group) or {}).items():
-            yield f"{group}.{name}", part
-    for group in ("anyOf", "oneOf", "allOf", "prefixItems"):
-        for i, part in enumerate(schema.get(group) or []):
-            yield f"{group}[{i}]", part
-    if isinstance(schema.get("items"), dict):
-        yield "items", schema["items"]

@@ -10,25 +10,23 @@ This is the reference that faster backends are checked against, and what they fa
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from backends.drafts import Draft, charge_once
 from backends.masks import Lexicon, Mask
-from backends.running import Running, cacheable, padded
+from backends.passes import Batch, Passes
+from backends.running import Running, cacheable
 from backends.sampling import draw, end_log_prob, guided, held, log_probs
 from backends.settings import Settings
 from backends.text import Context, Text, Tokens
-from backends.tokenizer import Tokenized, Tokenizer
+from backends.tokenizer import Tokenized, Tokenizer, end_ids
 from ppl.errors import BackendError
 from ppl.requests import Draw, HiddenStates, NextToken, Request, ScoreText
 
-PADDED_TOKENS = 8192  # most tokens of one forward pass, padding included
-LOGITS = 1 << 26  # most logits of one forward pass: 256 MB in fp32
 Readers = dict[Tokens, list[Any]]  # the rows that need each token path
 
 
@@ -43,7 +41,7 @@ class HFModel(Tokenized):
         )
         self.net, self.name = net.eval(), name
         self.window = getattr(net.config.get_text_config(), "max_position_embeddings", None)
-        self._accepts = inspect.signature(net.forward).parameters
+        self._passes = Passes(self.net)
         self._running = Running() if cache and cacheable(net.config) else None
 
     def make_lexicon(self) -> Lexicon:
@@ -104,19 +102,19 @@ class HFModel(Tokenized):
         for row in rows:
             row.cost.charge(forwarded_tokens=1)
         charge_once(rows, forwards=1)
-        logits = self._forward(ids, self._running.extended_mask(), 1, self._running.cache)
+        logits = self._passes.logits(ids, self._running.extended_mask(), 1, self._running.cache)
         return dict(zip(rows, logits[:, -1], strict=True))
 
     def _begin(self, rows: list[Draw]) -> dict[Draw, torch.Tensor]:
         """Next-token logits of rows that are new here, equal texts read once; they are running from now on."""
         readers = _by_path(rows, lambda row: self._path(row.context, row.state.tokens))
         logits: dict[Draw, torch.Tensor] = {}
-        for chunk, ids, mask in self._chunks(dict.fromkeys(readers, 1)):
+        for batch in self._passes.batches(dict.fromkeys(readers, 1)):
             cache = self._running.new_cache() if self._running is not None else None
-            out = self._read(readers, chunk, ids, mask, 1, cache)
+            out = self._read(readers, batch, 1, cache)
             if self._running is not None:
-                self._running.join([readers[path] for path in chunk], cache, mask)
-            logits |= {row: out[i, -1] for i, path in enumerate(chunk) for row in readers[path]}
+                self._running.join([readers[path] for path in batch.paths], cache, batch.mask)
+            logits |= {row: out[i, -1] for i, path in enumerate(batch.paths) for row in readers[path]}
         return logits
 
     def _choose(self, rows: list[Draw], logits: torch.Tensor) -> None:
@@ -198,11 +196,8 @@ class HFModel(Tokenized):
 
     def _layers(self, row: Any) -> Sequence[torch.Tensor]:
         """What each layer makes of a row's context, the embeddings first: to find where it goes wrong."""
-        (_, ids, mask), *_ = self._chunks({self._path(row.context): 1})
-        states: Sequence[torch.Tensor] = self.net.base_model(
-            **self._inputs(ids, mask), use_cache=False, output_hidden_states=True
-        ).hidden_states
-        return states
+        (batch,) = self._passes.batches({self._path(row.context): 1})
+        return self._passes.layers(batch)
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
@@ -217,9 +212,9 @@ class HFModel(Tokenized):
                     row.complete(0.0)
         readers = _by_path([row for row in rows if not row.done], lambda row: asked[row][0])
         wanted = {path: max(asked[row][1] for row in group) for path, group in readers.items()}
-        for chunk, ids, mask in self._chunks(wanted):
-            logits = self._read(readers, chunk, ids, mask, max(wanted[path] for path in chunk))
-            for i, path in enumerate(chunk):
+        for batch in self._passes.batches(wanted):
+            logits = self._read(readers, batch, max(wanted[path] for path in batch.paths))
+            for i, path in enumerate(batch.paths):
                 for row in readers[path]:
                     self._read_off(row, logits[i, -asked[row][1] :])
 
@@ -257,10 +252,10 @@ class HFModel(Tokenized):
     def _hidden_states(self, rows: list[HiddenStates]) -> None:
         """The last layer's output after the final norm."""
         readers = _by_path(rows, lambda row: self._path(row.context))
-        for chunk, ids, mask in self._chunks(dict.fromkeys(readers, 1)):
-            self._charge_forward(readers, chunk)
-            states = self.net.base_model(**self._inputs(ids, mask), use_cache=False).last_hidden_state
-            for i, path in enumerate(chunk):
+        for batch in self._passes.batches(dict.fromkeys(readers, 1)):
+            self._charge_forward(readers, batch)
+            states = self._passes.states(batch)
+            for i, path in enumerate(batch.paths):
                 own = states[i, -len(path) :].float()
                 for row in readers[path]:
                     self._charge_context(row)
@@ -272,44 +267,16 @@ class HFModel(Tokenized):
     def _path(self, context: Context, tokens: Sequence[int] = ()) -> Tokens:
         return (*(context.tokens or self.nothing), *tokens)
 
-    def _chunks(self, wanted: dict[Tokens, int]) -> Iterator[tuple[list[Tokens], torch.Tensor, torch.Tensor]]:
-        """Paths, and how many last logits of each, as padded batches of bounded size: paths, ids, mask."""
-        chunk: list[Tokens] = []
-        for path in [*sorted(wanted, key=len), None]:
-            if chunk and (path is None or self._too_large([*chunk, path], wanted)):
-                yield chunk, *padded(chunk, self.net.device)
-                chunk = []
-            if path is not None:
-                chunk.append(path)
+    def _read(self, readers: Readers, batch: Batch, last: int, cache: Any = None) -> torch.Tensor:
+        """A pass over a batch of paths: the logits of their last positions."""
+        self._charge_forward(readers, batch)
+        return self._passes.logits(batch.ids, batch.mask, last, cache)
 
-    def _too_large(self, chunk: list[Tokens], wanted: dict[Tokens, int]) -> bool:
-        logits = len(chunk) * max(wanted[path] for path in chunk) * self.net.config.get_text_config().vocab_size
-        return len(chunk) * len(chunk[-1]) > PADDED_TOKENS or logits > LOGITS
-
-    def _read(
-        self, readers: Readers, chunk: list[Tokens], ids: torch.Tensor, mask: torch.Tensor, last: int, cache: Any = None
-    ) -> torch.Tensor:
-        """A pass over a chunk of paths; whoever reads a path first pays for it."""
-        self._charge_forward(readers, chunk)
-        return self._forward(ids, mask, last, cache)
-
-    def _forward(self, ids: torch.Tensor, mask: torch.Tensor, last: int, cache: Any) -> torch.Tensor:
-        """Logits of the last positions of padded rows, rows x last x vocabulary."""
-        keep = {"logits_to_keep": last} if "logits_to_keep" in self._accepts else {}
-        out = self.net(**self._inputs(ids, mask), **keep, past_key_values=cache, use_cache=cache is not None)
-        logits: torch.Tensor = out.logits[:, -last:].float()
-        return logits
-
-    def _inputs(self, ids: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
-        inputs = {"input_ids": ids, "attention_mask": mask}
-        if "position_ids" in self._accepts:
-            inputs["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        return inputs
-
-    def _charge_forward(self, readers: Readers, chunk: list[Tokens]) -> None:
-        for path in chunk:
+    def _charge_forward(self, readers: Readers, batch: Batch) -> None:
+        """Whoever reads a path first pays for its tokens."""
+        for path in batch.paths:
             readers[path][0].cost.charge(forwarded_tokens=len(path))
-        charge_once([row for path in chunk for row in readers[path]], forwards=1)
+        charge_once([row for path in batch.paths for row in readers[path]], forwards=1)
 
 
 def _by_path(rows: Sequence[Any], path_of: Callable[[Any], Tokens]) -> Readers:
@@ -317,14 +284,3 @@ def _by_path(rows: Sequence[Any], path_of: Callable[[Any], Tokens]) -> Readers:
     for row in rows:
         readers.setdefault(path_of(row), []).append(row)
     return readers
-
-
-def end_ids(generation_ends: Any, tokenizer: Any, name: str) -> list[int]:
-    """The tokens at which the model's own generation ends: as its generation config says, else as the tokenizer does."""
-    given = [generation_ends, tokenizer.eos_token_id]
-    found = next((ids for ids in given if ids is not None), None)
-    if found is None:
-        raise BackendError(
-            f"{name} names no end-of-text token, so its texts have no end. Set eos_token in its tokenizer."
-        )
-    return list(found) if isinstance(found, (list, tuple)) else [found]

@@ -14,8 +14,8 @@ import transformers as untyped_transformers
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
-from backends.hf import HFModel, end_ids
-from backends.tokenizer import Tokenizer
+from backends.hf import HFModel
+from backends.tokenizer import Tokenizer, end_ids
 from ppl.errors import BackendError, UsageError
 
 transformers: Any = untyped_transformers  # its annotations are partial

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends.constraints import Grammar, grammar_of, literal, llguidance
+from backends.constraints import Grammar, grammar_of
+from backends.matcher import literal, llguidance
 from backends.text import Text, Tokens
 from ppl.errors import UsageError
 

@@ -2,10 +2,7 @@
 
 The tokenizer is loaded here, so prompts go out and texts come back as token paths: contexts, stops, control tokens and
 densities mean what they mean for a model in process, and drawn texts pass between the two. A step is one round of
-requests, all rows side by side; the server batches them and shares their prefixes.
-
-What the server must understand, beside the plain completions call: `prompt` as token ids,
-`return_tokens_as_token_ids`, `include_stop_str_in_output`, `prompt_logprobs` and `seed`.
+requests, all rows side by side; the server batches them and shares their prefixes. `backends.completions` makes the calls.
 """
 
 from __future__ import annotations
@@ -19,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import tenacity
 
+from backends.completions import Server
 from backends.language_model import Draft, Settings
 from backends.text import Tokens
 from backends.tokenizer import Tokenized, Tokenizer
@@ -56,8 +53,8 @@ class ServedModel(Tokenized):
         if log_probs not in ("raw", "processed"):
             raise UsageError(f"log_probs={log_probs!r}: expected 'raw' or 'processed', as the server was started.")
         super().__init__(tokenizer)
-        self.client, self.model, self.name, self.log_probs = client, model, model, log_probs
-        self.window = self._window()
+        self.server, self.name, self.log_probs = Server(client, model), model, log_probs
+        self.window = self.server.window()
 
     def step(self, rows: Sequence[Request]) -> None:
         with ThreadPoolExecutor(min(PARALLEL, len(rows))) as pool:
@@ -84,15 +81,15 @@ class ServedModel(Tokenized):
         if settings.warp != PLAIN:
             self._check_warp()
         context = self._path(row)
-        said = self._complete(
+        said = self.server.complete(
             prompt=context, max_tokens=row.max_tokens, temperature=settings.temperature, top_p=settings.top_p,
             top_k=settings.top_k or -1, stop=list(settings.stop), include_stop_str_in_output=True,
             seed=int(row.uniforms[0] * 2**31), logprobs=1, return_tokens_as_token_ids=True,
         )  # fmt: skip
-        tokens, log_probs = _path_of(said, self.name)
+        tokens, log_probs = said.drawn()
         if tokens[-1] in self.tokenizer.ends:
             log_probs = self._with_all_ends(context, tokens, log_probs)
-        return Reply(tokens, log_probs, *_usage(said))
+        return Reply(tokens, log_probs, *said.usage)
 
     def _check_warp(self) -> None:
         if self.log_probs == "raw":
@@ -117,10 +114,12 @@ class ServedModel(Tokenized):
             return Reply((), (-math.inf,), 0, 0)  # a text does not go on after its end
         context = self._path(row)
         asked = (*tokens, self.tokenizer.ends[0]) if closed else tokens
-        log_probs, said = self._of_prompt(context, asked)
+        if not asked:
+            return Reply((), (), 0, 0)
+        log_probs, usage = self._of_prompt(context, asked)
         if closed:
             log_probs = self._with_all_ends(context, asked, log_probs)
-        return Reply((), log_probs, *_usage(said))
+        return Reply((), log_probs, *usage)
 
     def _with_all_ends(self, context: Tokens, tokens: Tokens, log_probs: tuple[float, ...]) -> tuple[float, ...]:
         """A text that ends may do so with any of the model's end tokens: its last log-prob is that of them all."""
@@ -128,16 +127,10 @@ class ServedModel(Tokenized):
         path = (*context, *tokens[:-1])
         return (*log_probs[:-1], log_sum_exp([log_probs[-1], *(self._of_prompt(path, (e,))[0][0] for e in others)]))
 
-    def _of_prompt(self, context: Tokens, tokens: Tokens) -> tuple[tuple[float, ...], dict[str, Any]]:
-        """The log-prob of each token of a text that follows a context."""
-        if not tokens:
-            return (), {}
-        said = self._complete(prompt=(*context, *tokens), max_tokens=1, prompt_logprobs=0)
-        places = _choice(said).get("prompt_logprobs")
-        if not places or len(places) != len(context) + len(tokens):
-            raise BackendError(f"the server of {self.name} gives no prompt_logprobs, so it cannot score given text.")
-        entries = zip(places[len(context) :], tokens, strict=True)
-        return tuple(float(place[str(token)]["logprob"]) for place, token in entries), said
+    def _of_prompt(self, context: Tokens, tokens: Tokens) -> tuple[tuple[float, ...], tuple[int, int]]:
+        """The log-prob of each token of a text that follows a context, and what it cost the server."""
+        said = self.server.complete(prompt=(*context, *tokens), max_tokens=1, prompt_logprobs=0)
+        return said.of_prompt(len(context), tokens), said.usage
 
     def _path(self, row: Any) -> Tokens:
         path: Tokens = row.context.tokens
@@ -166,82 +159,6 @@ class ServedModel(Tokenized):
                 f" max_tokens={row.max_tokens}, so its density is not known."
             )
         )
-
-    # -- the server -------------------------------------------------------------------------------------------------
-
-    def _complete(self, **body: Any) -> dict[str, Any]:
-        return self._request("POST", "completions", {"model": self.model, "add_special_tokens": False, **body})
-
-    def _window(self) -> int | None:
-        """Its longest context, if it says so; BackendError if it does not serve the model."""
-        served = {entry["id"]: entry for entry in self._request("GET", "models")["data"]}
-        if self.model not in served:
-            raise BackendError(
-                f"the server at {self.client.base_url} does not serve {self.model!r}. It has {', '.join(served)}."
-            )
-        window: int | None = served[self.model].get("max_model_len")
-        return window
-
-    def _request(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        """One call, tried again where the server is busy or a connection broke."""
-        try:
-            for attempt in tenacity.Retrying(
-                retry=tenacity.retry_if_exception(_passing), stop=tenacity.stop_after_attempt(4),
-                wait=tenacity.wait_exponential(0.25, max=8), reraise=True,
-            ):  # fmt: skip
-                with attempt:
-                    response = self.client.request(method, path, json=body)
-                    response.raise_for_status()
-            answer: dict[str, Any] = response.json()
-        except httpx.HTTPStatusError as error:
-            raise BackendError(f"the server of {self.model} refuses: {_reason(error.response)}") from None
-        except (httpx.TransportError, ValueError) as error:
-            raise BackendError(
-                f"no usable answer from {self.client.base_url}: {error}. Is it running? As in: vllm serve {self.model}"
-            ) from None
-        return answer
-
-
-def _passing(error: BaseException) -> bool:
-    """Whether it may be gone in a moment."""
-    if isinstance(error, httpx.HTTPStatusError):
-        return error.response.status_code == 429 or error.response.status_code >= 500
-    return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.ConnectError)
-
-
-def _reason(response: httpx.Response) -> str:
-    try:
-        said = response.json()
-        return str((said.get("error") or said).get("message") or said)
-    except (ValueError, AttributeError):
-        return f"HTTP {response.status_code}"
-
-
-def _choice(said: dict[str, Any]) -> dict[str, Any]:
-    choice: dict[str, Any] = said["choices"][0]
-    return choice
-
-
-def _path_of(said: dict[str, Any], name: str) -> tuple[Tokens, tuple[float, ...]]:
-    """A completion as token ids with their log-probs. Tokens come as "token_id:123"."""
-    logprobs = _choice(said).get("logprobs") or {}
-    spelled = logprobs.get("tokens") or []
-    try:
-        tokens = tuple(int(token.removeprefix("token_id:")) for token in spelled)
-    except ValueError:
-        tokens = ()
-    if not tokens:
-        raise BackendError(
-            f"the server of {name} does not give token ids with log-probs (return_tokens_as_token_ids), which texts with a"
-            " density need. vLLM does."
-        )
-    return tokens, tuple(map(float, logprobs["token_logprobs"]))
-
-
-def _usage(said: dict[str, Any]) -> tuple[int, int]:
-    """Prompt tokens read, and how many of them the server had in its cache."""
-    usage = said.get("usage") or {}
-    return usage.get("prompt_tokens", 0), (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
 
 
 def load_served(

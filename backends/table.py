@@ -10,18 +10,18 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backends.constraints import tokenizer_of
 from backends.drafts import Draft, charge_once
 from backends.language_model import LanguageModel
 from backends.masks import Lexicon, Mask
-from backends.settings import Guide, Settings
+from backends.matcher import tokenizer_of
+from backends.settings import Settings
+from backends.table_rows import Row, checked, guided, normalised, warp
 from backends.text import Context, Text, Tokens, Turn
 from ppl.errors import BackendError, UsageError
 from ppl.finite import inverse_cdf
 from ppl.requests import Draw, NextToken, Request, ScoreText
 
 NEG_INF = -math.inf
-Row = dict[str, float]  # symbol -> probability, in the order of the table
 
 
 class TableLM(LanguageModel):
@@ -41,7 +41,7 @@ class TableLM(LanguageModel):
         if not isinstance(end, str) or len(end) != 1:
             raise UsageError(f"TableLM: end={end!r} must be one symbol.")
         self.end_text = end
-        self.rows = {after: _row(after, weights) for after, weights in rows.items()}
+        self.rows = {after: checked(after, weights) for after, weights in rows.items()}
         self._warped: dict[tuple[str, Any], Row] = {}
 
     def encode(self, text: str) -> Tokens:
@@ -155,7 +155,7 @@ class TableLM(LanguageModel):
         if mask is None:
             return self.row(tokens, settings)
         allowed = {s: p for s, p in self._allowed(self.row(tokens, Settings()), mask).items() if p > 0.0}
-        return warp(_normalised(allowed), settings) if allowed else {}
+        return warp(normalised(allowed), settings) if allowed else {}
 
     def _proposal(self, draft: Draft, p: Row) -> Row:
         """What draws the next symbol: p on what is allowed, as a guide sees fit. {} where nothing is left."""
@@ -165,7 +165,7 @@ class TableLM(LanguageModel):
         allowed = {s: v for s, v in self._allowed(p, draft.mask).items() if v > 0.0}
         if not allowed:
             return {}
-        q = _normalised(allowed)
+        q = normalised(allowed)
         return q if settings.guide is None else guided(settings.guide, draft.text, q)
 
     def _score(self, row: ScoreText) -> float:
@@ -190,60 +190,6 @@ class TableLM(LanguageModel):
     def _begin(self, row: Any) -> None:
         self._charge_context(row)
         row.cost.charge(forwarded_tokens=len(row.context.tokens))
-
-
-def guided(guide: Guide, text: Text, q: Row) -> Row:
-    """The row that a guide proposes from. UsageError unless it keeps every symbol that may come."""
-    given = guide(text, {symbol: math.log(p) for symbol, p in q.items()})
-    if not isinstance(given, Mapping) or not all(-math.inf < given.get(symbol, NEG_INF) < math.inf for symbol in q):
-        raise UsageError(
-            f"guide= returned {given!r} after {str(text)!r}: expected a dict with a finite log-weight for each of"
-            f" {list(q)}. What should not be said at all is ruled out by grammar= or among=."
-        )
-    top = max(given[symbol] for symbol in q)
-    return _normalised({symbol: math.exp(given[symbol] - top) for symbol in q})
-
-
-def warp(row: Row, settings: Settings) -> Row:
-    """A row under temperature, then top-k, then top-p, renormalised. Equal probabilities: the earlier symbol first."""
-    if settings.warp == Settings().warp:
-        return row
-    ranked = sorted((symbol for symbol, p in row.items() if p > 0.0), key=lambda symbol: -row[symbol])
-    if settings.temperature == 0.0:
-        return {ranked[0]: 1.0}
-    top = row[ranked[0]]
-    tempered = {symbol: (row[symbol] / top) ** (1.0 / settings.temperature) for symbol in ranked[: settings.top_k]}
-    kept, mass = _normalised(tempered), 0.0
-    nucleus = set()
-    for symbol, p in kept.items():
-        nucleus.add(symbol)
-        mass += p
-        if mass >= settings.top_p - 1e-12:  # sums such as .1 + .2 must reach .3
-            break
-    return _normalised({symbol: kept[symbol] for symbol in row if symbol in nucleus})
-
-
-def _normalised(weights: Mapping[str, float]) -> Row:
-    total = math.fsum(weights.values())
-    return {symbol: w / total for symbol, w in weights.items()}
-
-
-def _row(after: str, weights: Mapping[str, float]) -> Row:
-    """A row of the table, checked and normalised."""
-    if len(after) > 1:
-        raise UsageError(f"TableLM: the row {after!r} should be keyed by one symbol, or '' for the first.")
-    if not isinstance(weights, Mapping) or not weights:
-        raise UsageError(f"TableLM: the row after {after!r} should be a dict symbol -> probability; found {weights!r}.")
-    for symbol, p in weights.items():
-        if not isinstance(symbol, str) or len(symbol) != 1:
-            raise UsageError(f"TableLM: the row after {after!r} names {symbol!r}, which is not one symbol.")
-        if not 0.0 <= p < math.inf:
-            raise UsageError(
-                f"TableLM: the row after {after!r} gives {symbol!r} the weight {p}; expected a number >= 0."
-            )
-    if not any(weights.values()):
-        raise UsageError(f"TableLM: the row after {after!r} has no symbol of positive weight.")
-    return _normalised({symbol: float(p) for symbol, p in weights.items()})
 
 
 def _no_row(symbol: str, how: str, end: str) -> str:

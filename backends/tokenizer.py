@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from backends.constraints import llguidance, tokenizer_of
 from backends.language_model import LanguageModel
 from backends.masks import Lexicon
+from backends.matcher import llguidance, tokenizer_of
 from backends.text import Tokens, Turn
 from ppl.errors import BackendError, UsageError
 
@@ -115,6 +115,20 @@ class Tokenizer:
             tokens += tuple(self.inner(piece, add_special_tokens=False, split_special_tokens=False).input_ids)
             tokens += bodies[number] if number is not None else ()
         return tokens
+
+
+def end_ids(generation_ends: Any, tokenizer: Any, name: str) -> list[int]:
+    """The tokens at which the model's own generation ends: as its generation config says, else as the tokenizer does.
+
+    BackendError where neither names one: such a model's texts would have no end.
+    """
+    given = [generation_ends, tokenizer.eos_token_id]
+    found = next((ids for ids in given if ids is not None), None)
+    if found is None:
+        raise BackendError(
+            f"{name} names no end-of-text token, so its texts have no end. Set eos_token in its tokenizer."
+        )
+    return list(found) if isinstance(found, (list, tuple)) else [found]
 
 
 class Tokenized(LanguageModel):

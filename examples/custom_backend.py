@@ -12,7 +12,7 @@ from rich import print
 
 from backends import LanguageModel, Text
 from backends.language_model import Draft, charge_once
-from backends.table import warp
+from backends.table_rows import warp
 from inference import smc
 from ppl import model, observe, require, sample
 from ppl.dist import inverse_cdf

@@ -279,7 +279,7 @@ def test_hidden_states_at_positions(lm):
 
 def test_large_batches_are_cut_up(lm, monkeypatch):
     whole = [lm("one", prefix=True).log_prob(t) for t in ("two", "three four five", "six")]
-    monkeypatch.setattr("backends.hf.PADDED_TOKENS", 4)
+    monkeypatch.setattr("backends.passes.PADDED_TOKENS", 4)
     plans = [lm("one", prefix=True).assess(t) for t in ("two", "three four five", "six")]
     serve([row for plan in plans for row in plan.requests])
     assert [plan.conclude() for plan in plans] == pytest.approx(whole, abs=1e-4)
