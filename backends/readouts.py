@@ -25,6 +25,8 @@ from ppl.errors import BackendError
 from ppl.requests import HiddenStates, serve
 
 Readout = Callable[[torch.Tensor], torch.Tensor]
+Activation = Callable[[torch.Tensor], torch.Tensor]
+Layers = list[tuple[torch.Tensor, torch.Tensor]]  # weight (out x in) and bias (out) of each, input first
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,22 +136,23 @@ def _check_pair(model: HFModel, readout: Readout, good: int, bad: int) -> None:
 def label_head(model: HFModel, head: Head, folder: Path) -> Readout:
     """log p(right) - log p(wrong) of a head with two labels, the second of which is right."""
     layers = _layers(model, head, folder)
-    return lambda states: _through(layers, states) @ states.new_tensor([[-1.0], [1.0]])
+    return lambda states: through(layers, states) @ states.new_tensor([[-1.0], [1.0]])
 
 
 def value_head(model: HFModel, head: Head, folder: Path) -> Readout:
     """The number that a head with one output gives."""
     layers = _layers(model, head, folder)
-    return lambda states: _through(layers, states)
+    return lambda states: through(layers, states)
 
 
-def _through(layers: Sequence[tuple[torch.Tensor, torch.Tensor]], states: torch.Tensor) -> torch.Tensor:
+def through(layers: Layers, states: torch.Tensor, activation: Activation = torch.relu) -> torch.Tensor:
+    """What linear layers with an activation between them make of states (n, in): (n, out)."""
     for i, (weight, bias) in enumerate(layers):
-        states = torch.nn.functional.linear(torch.relu(states) if i else states, weight, bias)
+        states = torch.nn.functional.linear(activation(states) if i else states, weight, bias)
     return states
 
 
-def _layers(model: HFModel, head: Head, folder: Path) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def _layers(model: HFModel, head: Head, folder: Path) -> Layers:
     """The head's layers in float32 on the model's device. BackendError if they do not fit the model, or each other."""
     names = [f"{layer}.{part}" for layer in head.layers for part in ("weight", "bias")]
     weights = tensors(folder, names)

@@ -15,7 +15,6 @@ matrix product for all pending rewards where the backend shares what it has comp
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,14 +25,14 @@ from safetensors.torch import load_file
 
 from backends.hf import HFModel
 from backends.loading import load
-from backends.readouts import sigmoid
+from backends.readouts import Activation, Layers, sigmoid, through
 from backends.rewards import Asked, RewardModel, check_window, in_context
 from backends.text import Context
 from ppl.errors import BackendError
 from ppl.requests import HiddenStates
 from ppl.reward import Reward
 
-ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+ACTIVATIONS: dict[str, Activation] = {
     "relu": torch.relu,
     "tanh": torch.tanh,
     "gelu": torch.nn.functional.gelu,
@@ -100,9 +99,7 @@ class HeadReward(RewardModel):
 
     def readout(self, states: torch.Tensor) -> torch.Tensor:
         """The logits (n, 1) of hidden states (n, hidden)."""
-        for i, (weight, bias) in enumerate(self.layers):
-            states = torch.nn.functional.linear(self.activation(states) if i else states, weight, bias)
-        return states
+        return through(self.layers, states, self.activation)
 
 
 def head(argument: str) -> HeadReward:
@@ -110,9 +107,7 @@ def head(argument: str) -> HeadReward:
     return HeadReward(Path(argument).expanduser())
 
 
-def _layers(
-    folder: Path, description: Any, weights: dict[str, torch.Tensor]
-) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def _layers(folder: Path, description: Any, weights: dict[str, torch.Tensor]) -> Layers:
     """The linear layers, checked to fit onto each other and to end in one number."""
     layers = []
     for name in description.get("layers", ()):

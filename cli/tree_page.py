@@ -16,14 +16,8 @@ from typing import Any
 
 from cli.trace import Search
 from cli.tree_layout import Segment, place, rank, shared_tokens
-from ppl.display import engine_line, facts, one_line, remarks, rows
+from ppl.display import chosen_by, engine_line, facts, one_line, remarks, rows
 from ppl.search_tree import SearchTree
-
-SOURCES = {
-    "call": "chosen by the call",
-    "decorator": "chosen by the decorator",
-    "infer line": "chosen by the infer line",
-}
 
 
 def page(searches: Sequence[Search]) -> str:
@@ -45,8 +39,7 @@ def page(searches: Sequence[Search]) -> str:
 def _search(search: Search) -> dict[str, Any]:
     start, result = search.tree.start, search.result
     times = _times(search.tree)
-    chosen = "" if result is None else SOURCES.get(result.engine_source, f"chosen by {result.engine_source}")
-    about = [chosen, "" if start.seed is None else f"seed {_seed(start.seed)}", search.given]
+    about = ["" if result is None else chosen_by(result), "" if start.seed is None else f"seed {_seed(start.seed)}", search.given]
     if start.outer is not None:
         about.append("nested query")
     return {

