@@ -80,6 +80,7 @@ class Embeddings(Backend):
         return perform(Plan(f"embed {self.name}", rows, lambda vectors: np.stack(vectors) if vectors else empty))
 
     def row(self, kind: type[Embed], text: str) -> Embed:
+        """The request of one text: `Embed`, or a kind of it that is charged otherwise."""
         return kind(backend=self, key=("embed", text), arguments=(text,))
 
     def reads(self, row: Request) -> int:

@@ -45,6 +45,7 @@ class JudgeReward(RewardModel):
         model.need("score")
 
     def judge(self, question: str | None, answer: str | Context) -> Asked[Reward]:
+        """One score for each verdict; together they are one reward call."""
         judged = in_context(self.model, question, answer)
         if isinstance(judged, Chat):
             context: Context = judged.turn("user", self.question)

@@ -170,6 +170,7 @@ class LanguageModel(Backend):
         raise NotImplementedError
 
     def decode(self, tokens: Sequence[Any]) -> str:
+        """The text of a token path, as it stands inside a longer text."""
         raise NotImplementedError
 
     def render(self, turns: tuple[Turn, ...]) -> Tokens:
@@ -181,6 +182,7 @@ class LanguageModel(Backend):
         return self.decode(context.tokens)
 
     def context_key(self, context: Context) -> Hashable:
+        """Equal for contexts after which the model says the same."""
         return context.tokens
 
     def token_values(self, answer: Any, mask: Mask | None = None) -> list[tuple[Text, float]]:
@@ -228,6 +230,7 @@ class LanguageModel(Backend):
         return None
 
     def reads(self, row: Request) -> int:
+        """A reward that reads hidden states, or scores, is charged for the whole context."""
         return 0 if row.column in ("model_calls", None) else len(row.context.tokens)  # type: ignore[attr-defined]
 
     def _charge_context(self, row: Any) -> None:

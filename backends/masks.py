@@ -52,6 +52,7 @@ class Constraint:
 
     @property
     def biased(self) -> bool:
+        """Whether what it draws is left unweighed, as masked decoding does."""
         return self.mode == "mask"
 
     def begin(self, model: LanguageModel, settings: Settings) -> Mask:
@@ -83,6 +84,7 @@ class Constraint:
         return finish is None or (finish == "length" and self.truncated == "keep") or mask.ends
 
     def possible(self, text: str) -> str:
+        """What may follow a text, for messages."""
         return self.grammar.possible(text) if self.grammar is not None else "the tokens of among="
 
     def __repr__(self) -> str:
@@ -191,6 +193,7 @@ class Mask:
     ends: bool
 
     def allows(self, token: Any) -> bool:
+        """Whether this token may come next."""
         i = self.lexicon.id_of(token)
         return 0 <= i < 8 * len(self.bits) and bool(self.bits[i >> 3] >> (i & 7) & 1)
 
@@ -199,6 +202,7 @@ class Mask:
         raise NotImplementedError
 
     def copy(self) -> Mask:
+        """One that goes its own way from here."""
         raise NotImplementedError
 
 

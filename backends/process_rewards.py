@@ -38,7 +38,9 @@ from ppl.reward import Reward, StepRewards
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """write      puts a question and its steps before the model
+    """How one family of published models is asked and read.
+
+    write      puts a question and its steps before the model
     separator  what lies between the steps of an answer that is given as one text
     readout    the tokens or layers that give each step's log-odds
     step       the token that ends a step, where the format has one
@@ -102,6 +104,7 @@ class ByStep(RewardModel):
         return self.judge_written(question, [step.strip() for step in steps])
 
     def judge_written(self, question: str, steps: list[str]) -> Asked[StepRewards]:
+        """What to ask about steps that have no space around them."""
         raise NotImplementedError
 
     def _reward(self, p: float, raw: float, step: int, text: str) -> Reward:

@@ -54,6 +54,7 @@ class RewardModel:
         return perform(self._plan(self.judge_steps(question, list(steps))))
 
     def judge(self, question: str | None, answer: str | Context) -> Asked[Any]:
+        """What to ask about one answer, and what the replies come to: a `Reward` (`StepRewards` of one that goes by steps)."""
         raise NotImplementedError
 
     def judge_steps(self, question: str | None, steps: list[str]) -> Asked[StepRewards]:

@@ -50,6 +50,7 @@ class Settings:
 
     @property
     def warp(self) -> tuple[float, float, int | None]:
+        """What is done to the logits: temperature, top_p, top_k."""
         return (self.temperature, self.top_p, self.top_k)
 
     @property
@@ -69,6 +70,7 @@ class Settings:
 
     @property
     def law(self) -> Hashable:
+        """Equal where the density of a given text is equal: the warp, and under mode="mask" what masks it."""
         hidden = () if self.include_stop else self.stop
         return (self.warp, self.constraint, hidden) if self.biased else self.warp
 

@@ -45,6 +45,7 @@ def warp(row: Row, settings: Settings) -> Row:
 
 
 def normalised(weights: Mapping[str, float]) -> Row:
+    """The same in proportion, with sum 1."""
     total = math.fsum(weights.values())
     return {symbol: w / total for symbol, w in weights.items()}
 

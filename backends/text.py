@@ -65,6 +65,7 @@ class Context:
 
     @cached_property
     def tokens(self) -> Tokens:
+        """The whole path: opening, then each piece as it was drawn, or in its canonical tokens."""
         path = self._opening_tokens()
         for piece in self.pieces:
             path += self.model.tokens_of(piece)
@@ -76,6 +77,7 @@ class Context:
 
     @property
     def text(self) -> str:
+        """All that the model reads, control tokens spelled out."""
         return self.model.read(self)
 
     @property
@@ -131,6 +133,7 @@ class Chat(Context):
         return self.model.render(self.opening)
 
     def turn(self, role: str, text: str) -> Chat:
+        """The chat with one more turn; the open answer, if it has begun, ends here."""
         return Chat(self.model, (*self.turns, _turn(role, text)))
 
     def parts(self) -> list[tuple[str, int]]:

@@ -29,6 +29,7 @@ class Problem:
     error: Exception | None = None
 
     def take(self, outcome: Any) -> None:
+        """What the run gave: a result, or the exception in its place."""
         if isinstance(outcome, Exception):
             self.error = outcome
         else:

@@ -41,6 +41,7 @@ class Population:
     best: tuple[float, str] | None = None
 
     def follow(self, event: Event) -> None:
+        """Take in one event of the run."""
         node = event.node if event.node is not None else -1
         if event.action in ("expand", "finish", "die"):
             if event.parent is not None and self.open[event.parent] > 0:

@@ -27,6 +27,7 @@ class Search:
 
     @property
     def title(self) -> str:
+        """Program, engine and seed in a line."""
         start = self.tree.start
         seed = "" if start.seed is None else f" · seed {start.seed}"
         return f"{start.program} · {engine_line(start.engine or '')}{seed}"

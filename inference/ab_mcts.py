@@ -29,7 +29,8 @@ SAME = "the program called no heuristic and scored nothing: to ab_mcts every nod
 class Arm(Protocol):
     """What is known of the mean reward of one arm."""
 
-    def tell(self, reward: float) -> None: ...
+    def tell(self, reward: float) -> None:
+        """One more reward that the arm gave."""
 
     @classmethod
     def draw(cls, arms: Sequence[Any], rng: Any) -> list[float]:
@@ -106,6 +107,7 @@ class Branch:
             branch.cont.tell(reward)
 
     def below(self) -> Iterator[Branch]:
+        """Every branch of its subtree, itself first."""
         stack = [self]
         while stack:
             branch = stack.pop()

@@ -17,7 +17,8 @@ C = TypeVar("C", bound=type)
 class Engine:
     """An engine: options, and `search(run)`, which explores a program and returns a result.
 
-    `engine(program)` is the program bound to it. `uses_heuristic` engines let programs compute their heuristics.
+    `engine(program)` is the program bound to it. Engines whose `uses_heuristic` is False are spared computing
+    heuristics that the program gives as functions.
     """
 
     uses_heuristic: ClassVar[bool] = False
@@ -30,6 +31,7 @@ class Engine:
         return program.bind(self)
 
     def search(self, run: Run) -> Any:
+        """Explore the run's program and return a `Posterior` or a `SearchResult` (`run.posterior`, `run.search_result`)."""
         raise NotImplementedError
 
 

@@ -16,7 +16,7 @@ from ppl.errors import AllDead
 from ppl.execution import Execution, Stop
 from ppl.results import SearchResult
 from ppl.run import Run
-from ppl.trace import Node, address, backwards
+from ppl.trace import Node, address, since
 
 
 class Tree:
@@ -143,23 +143,13 @@ def _merge(children: list[Execution], start: Node) -> list[Execution]:
 
 def _drawn_since(execution: Execution, start: Node) -> Any:
     """What it drew, hashable. Texts are equal if their tokens and the way they ended are."""
-    drawn = [(n.address, n.value) for n in since(execution, start) if n.kind == "sample"]
+    drawn = [(n.address, n.value) for n in since(execution.leaf, start) if n.kind == "sample"]
     label = tuple((site, v, getattr(v, "tokens", None), getattr(v, "finish", None)) for site, v in drawn)
     try:
         hash(label)
     except TypeError:
         return repr(label)
     return label
-
-
-def since(execution: Execution, start: Node | None) -> list[Node]:
-    """The effects after `start`, last first; all of them without one."""
-    nodes = []
-    for node in backwards(execution.leaf):
-        if node is start:
-            break
-        nodes.append(node)
-    return nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +170,8 @@ class Estimate:
 
 
 def estimate(execution: Execution, start: Node | None, parent: Estimate) -> Estimate:
-    """The worth of a node whose parent stood at `start`; None for the root, whose parent is `Estimate()`."""
-    block = since(execution, start)
+    """The worth of a node whose parent stood at `start` (None for the root) and was worth `parent`."""
+    block = list(since(execution.leaf, start))
     scores = [n.log_weight for n in block if n.kind in ("score", "observe")]
     hints = [n.value for n in block if n.kind == "barrier" and n.value is not None]
     score, scored = parent.score + math.fsum(scores), parent.scored or bool(scores)

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from inference.engine import Engine, engine
-from inference.frontier import Estimate, Tree, estimate, since, worth
+from inference.frontier import Estimate, Tree, estimate, worth
 from ppl.execution import Execution
 from ppl.results import SearchResult
 from ppl.run import Run
-from ppl.trace import Node
+from ppl.trace import Node, since
 
 UNGUIDED = "the program called no heuristic: an unfinished node is worth its scores so far, so mcts searches greedily"
 
@@ -46,6 +46,7 @@ class Vertex:
 
     @property
     def q(self) -> float:
+        """The mean value; 0 before the first visit."""
         return self.total / self.visits if self.visits else 0.0
 
     def best_child(self, c: float) -> Vertex:
@@ -62,6 +63,7 @@ class Vertex:
             vertex = vertex.parent
 
     def back_up(self, value: float, visits: int = 1) -> None:
+        """Count a value here and at every ancestor; `visits=-1` takes one back."""
         for vertex in self.up():
             vertex.visits += visits
             vertex.total += value
@@ -84,6 +86,7 @@ class Vertex:
         return taken
 
     def leaves(self) -> Iterator[Vertex]:
+        """The vertices below it that have no children, itself among them."""
         stack = [self]
         while stack:
             vertex = stack.pop()
@@ -167,7 +170,7 @@ class mcts(Engine):  # noqa: N801
         start = None if parent is None else parent.leaf
         found = estimate(execution, start, Estimate() if parent is None else parent.estimate)
         value = worth(found, self.scale)
-        prior = _prior(since(execution, start))
+        prior = _prior(since(execution.leaf, start))
         return Vertex(execution, execution.leaf, parent, found, value, prior, closed=execution.finished)
 
 
@@ -181,7 +184,7 @@ def _settle(leaf: Vertex, failures: Sequence[float]) -> None:
     leaf.close()
 
 
-def _prior(block: Sequence[Node]) -> float:
+def _prior(block: Iterable[Node]) -> float:
     """The geometric mean of p over the choices of a block, a text's tokens counting one each."""
     total, count = 0.0, 0
     for node in block:

@@ -29,18 +29,21 @@ def _spread(weights: Sequence[float], points: Sequence[Any]) -> list[int]:
 
 
 def systematic(weights: Sequence[float], n: int, rng: Any) -> list[int]:
-    """One uniform u for all points (u + i) / n (Carpenter, Clifford & Fearnhead 1999). Least variance of counts."""
+    """Counts with one uniform u for all points (u + i) / n (Carpenter, Clifford & Fearnhead 1999).
+
+    `weights` W sum to 1; each count is n W_i rounded down or up.
+    """
     u = rng.random()
     return _spread(weights, [(u + i) / n for i in range(n)])
 
 
 def stratified(weights: Sequence[float], n: int, rng: Any) -> list[int]:
-    """One uniform in each stratum: points (u_i + i) / n (Kitagawa 1996)."""
+    """Counts with one uniform u_i in each stratum, at points (u_i + i) / n (Kitagawa 1996). `weights` sum to 1."""
     return _spread(weights, [(u + i) / n for i, u in enumerate(rng.random(n))])
 
 
 def multinomial(weights: Sequence[float], n: int, rng: Any) -> list[int]:
-    """n independent draws (Gordon, Salmond & Smith 1993)."""
+    """Counts of n independent draws (Gordon, Salmond & Smith 1993). `weights` sum to 1."""
     counts = [0] * len(weights)
     for u in rng.random(n):
         for i, c in enumerate(_spread(weights, [u])):
@@ -49,7 +52,7 @@ def multinomial(weights: Sequence[float], n: int, rng: Any) -> list[int]:
 
 
 def residual(weights: Sequence[float], n: int, rng: Any) -> list[int]:
-    """floor(n W_i) children for certain, the rest multinomially from what is left (Liu & Chen 1998)."""
+    """Counts of floor(n W_i) for certain, the rest multinomially from what is left (Liu & Chen 1998). `weights` W sum to 1."""
     counts = [int(n * w + 1e-12) for w in weights]
     left = n - sum(counts)
     if left:

@@ -10,14 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
 from typing import Any
 
 from inference.frontier import Tree
 from ppl.execution import Execution
 from ppl.results import SearchResult
 from ppl.run import Run
-from ppl.trace import Node, backwards
+from ppl.trace import Node, since
 
 
 @dataclass(eq=False, slots=True)
@@ -40,6 +39,7 @@ class TreeNode:
 
     @property
     def finished(self) -> bool:
+        """It stands at its end, and has no children."""
         return self.execution.finished
 
     @property
@@ -60,8 +60,7 @@ class TreeNode:
     def choices(self) -> list[Any]:
         """The values chosen on the way from its parent."""
         start = None if self.parent is None else self.parent.leaf
-        step = takewhile(lambda n: n is not start, backwards(self.leaf))
-        return [n.value for n in step if n.kind == "sample"][::-1]
+        return [n.value for n in since(self.leaf, start) if n.kind == "sample"][::-1]
 
 
 Rule = Callable[[Sequence[TreeNode]], list[int]]

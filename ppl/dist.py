@@ -56,7 +56,7 @@ class normal(Continuous):  # noqa: N801  (families read as functions)
 
 
 class uniform_real(Continuous):  # noqa: N801
-    """Uniform on [low, high)."""
+    """Uniform on [low, high): density 1 / (high - low)."""
 
     low: float
     high: float
@@ -78,7 +78,7 @@ class uniform_real(Continuous):  # noqa: N801
 
 
 class beta(Continuous):  # noqa: N801
-    """Beta(a, b) on (0, 1)."""
+    """Beta(a, b) on (0, 1): density x^(a - 1) (1 - x)^(b - 1) / B(a, b)."""
 
     a: float
     b: float
@@ -101,7 +101,7 @@ class beta(Continuous):  # noqa: N801
 
 
 class gamma(Continuous):  # noqa: N801
-    """Gamma with `shape` and `rate` (mean shape / rate)."""
+    """Gamma with `shape` k and `rate` r on x > 0: density r^k x^(k - 1) e^(-r x) / Gamma(k), mean k / r."""
 
     shape: float
     rate: float
@@ -124,7 +124,7 @@ class gamma(Continuous):  # noqa: N801
 
 
 class poisson(Distribution):  # noqa: N801
-    """Counts with mean `rate`; infinite support."""
+    """Counts 0, 1, 2, ... with mean `rate`: P(n) = rate^n e^(-rate) / n!"""
 
     at_once = True
 
@@ -148,7 +148,7 @@ class poisson(Distribution):  # noqa: N801
 
 
 class geometric(Distribution):  # noqa: N801
-    """The number of trials up to and including the first success; support 1, 2, ..."""
+    """The number of trials up to and including the first success: P(n) = p (1 - p)^(n - 1) for n = 1, 2, ..."""
 
     at_once = True
 

@@ -36,9 +36,11 @@ class Distribution:
     rescorable: bool = True  # log_prob of a given value can be had; False where a served model only draws
 
     def sample(self, rng: Any) -> Any:
+        """Draw a value; all randomness comes from `rng`, which has the methods of numpy's Generator."""
         raise NotImplementedError
 
     def log_prob(self, value: Any) -> float:
+        """The natural logarithm of the density at a value (of its probability, for a discrete one); -inf outside."""
         raise NotImplementedError
 
     def support(self) -> Sequence[Any]:
@@ -47,6 +49,7 @@ class Distribution:
 
     @property
     def finite(self) -> bool:
+        """Whether `support` can list the values, so that engines may branch on them."""
         return False
 
     def outside(self, value: Any) -> bool:
@@ -55,6 +58,7 @@ class Distribution:
 
     @property
     def kind(self) -> Hashable:
+        """Equal where a value of one may be kept as a value of the other; never a function of the value."""
         return type(self).__name__
 
 

@@ -151,6 +151,7 @@ class Record:
         return known.events
 
     def close(self) -> None:
+        """Close the file."""
         if self._file is not None:
             self._file.close()
 

@@ -47,22 +47,27 @@ class Execution(Interpreter):
 
     @property
     def finished(self) -> bool:
+        """The program returned."""
         return self.status is Status.FINISHED
 
     @property
     def dead(self) -> bool:
+        """Its weight is zero."""
         return self.status is Status.DEAD
 
     @property
     def running(self) -> bool:
+        """It is parked somewhere and can go on."""
         return self.status is Status.RUNNING
 
     @property
     def log_weight(self) -> float:
+        """What its engine says it weighs, as a natural logarithm and without heuristic."""
         return NEG_INF if self.status is Status.DEAD else self.offset + self.leaf.log_total
 
     @property
     def rank(self) -> float:
+        """Its log weight and the heuristic where it stands: what searches compare, and SMC resamples by."""
         return self.log_weight + (self.heuristic or 0.0)
 
     def set_rank(self, rank: float) -> None:

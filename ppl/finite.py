@@ -97,7 +97,7 @@ def categorical(table: Mapping[Any, float]) -> Finite:
 
 
 def bernoulli(p: float) -> Finite:
-    """True with probability p."""
+    """True with probability p, else False. Raises UsageError for p outside [0, 1]."""
     p = float(p)
     if not 0.0 <= p <= 1.0:
         raise UsageError(f"bernoulli: p must lie in [0, 1], found {p}")
@@ -105,7 +105,10 @@ def bernoulli(p: float) -> Finite:
 
 
 def uniform(values: Sequence[Any]) -> Finite:
-    """Each element of a non-empty sequence with equal probability; repeated elements count repeatedly."""
+    """Each element of a non-empty sequence with equal probability; repeated elements count repeatedly.
+
+    UsageError for an empty sequence, and for a number, which is no sequence (see `uniform_real`).
+    """
     if isinstance(values, (int, float)):
         raise UsageError(
             f"uniform expects a sequence, as in uniform(range(6)); found {values!r}. For reals: uniform_real(low, high)"
@@ -124,7 +127,7 @@ def uniform(values: Sequence[Any]) -> Finite:
 
 
 def delta(value: Any) -> Finite:
-    """The value, with certainty."""
+    """The value, with certainty: log_prob is 0 there and -inf elsewhere."""
     return Finite([value], [1.0], "delta")
 
 

@@ -55,6 +55,7 @@ class Interpreter(Weighing):
         self._passing = False
 
     def sample(self, name: str, dist: Any, proposal: Any = None) -> Any:
+        """The primitive: draw a value, or take the one that the record, an engine or a policy gives."""
         if self._replay is not None:
             return isolate(self._replayed("sample", name).value)
         dist = distribution_at("sample", name, dist)
@@ -176,6 +177,7 @@ class Interpreter(Weighing):
         return list(self.ask(Plan(label, requests, tuple)))
 
     def unfold(self, step: Callable[[Any], Any], state: Any) -> Any:
+        """The primitive: steps that finished are summed up in one effect each, at which replay goes on."""
         if self._replay is not None:
             enter = self._replayed("unfold", "")
             if self._replay is not None:

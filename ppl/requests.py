@@ -66,9 +66,11 @@ class Request:
 
     @property
     def done(self) -> bool:
+        """Whether it is answered, or failed."""
         return self.result is not _UNSET or self.error is not None
 
     def complete(self, result: Any) -> None:
+        """Answer the row."""
         self.result = result
 
     def fail(self, error: BaseException) -> None:
@@ -76,6 +78,7 @@ class Request:
         self.error = error
 
     def answer(self) -> Any:
+        """The result; raises the error of a row that failed."""
         if self.error is not None:
             raise self.error
         return self.result
@@ -96,6 +99,7 @@ class Draw(Request):
 
     @property
     def tokens(self) -> int:  # type: ignore[override]
+        """One a step in process; a server is paid for the whole text at once."""
         return self.max_tokens if self.backend.served else 1
 
 
@@ -163,6 +167,7 @@ class Plan(Generic[T]):
     finish: Callable[[list[Any]], T]
 
     def conclude(self) -> T:
+        """What the answers come to; raises the error of a request that failed."""
         return self.finish([request.answer() for request in self.requests])
 
 

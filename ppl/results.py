@@ -100,6 +100,7 @@ class Result(Readings):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote: traces have choices, records, and the rest of their weight as one score. ResultError for a file that is none."""
         from ppl.storage import load
 
         return load(cls, Path(path))

@@ -160,8 +160,10 @@ class Run(Problem):
             self.scheduler.record.resampled(self, at, parents)
 
     def gather(self, thunks: Sequence[Callable[[], T]]) -> list[T]:
-        """What these functions return, in order. They run side by side (chains, kernels), so their model calls share
-        batches. The first error of one is raised once all have ended."""
+        """What these functions return, in order. They run side by side, so their model calls share batches.
+
+        The first error of one is raised once all have ended.
+        """
         parent = current_task()
         left = len(thunks)
 

@@ -71,6 +71,7 @@ class Scheduler:
     # -- tasks -----------------------------------------------------------------------------------------------------
 
     def spawn(self, body: Callable[[], Any], run: Run, on_done: Callable[[Task], None]) -> Task:
+        """A new task that will run `body`; `on_done` is told when it is over, whether it returned or raised."""
         task = Task(body, run, on_done)
         task.parent = self.hub
         self.tasks.add(task)
@@ -78,6 +79,7 @@ class Scheduler:
         return task
 
     def wake(self, task: Task, failure: BaseException | None = None) -> None:
+        """Let a parked task go on, with an exception thrown in if one is given."""
         if failure is not None:
             task.failure = failure
         if not task.queued and not task.dead:

@@ -65,9 +65,11 @@ class SearchTree:
 
     @property
     def roots(self) -> list[SearchNode]:
+        """The nodes without a parent, in the order in which they were reached."""
         return [node for node in self.nodes.values() if node.parent is None]
 
     def add(self, event: Event) -> None:
+        """Take in the next event of this run."""
         assert event.node is not None
         self.events.append(event)
         if event.node in self.nodes:

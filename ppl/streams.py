@@ -78,8 +78,8 @@ class Streams:
         self._philox.state = self._state
         return self._generator
 
-
     def own(self, key: Key, site: str, index: int) -> np.random.Generator:
+        """A generator of its own that begins as `at` would."""
         self.at(key, site, index)
         philox = np.random.Philox(0)
         philox.state = self._state

@@ -71,6 +71,7 @@ class Node:
 
     @property
     def address(self) -> str:
+        """What the site is called: its name, and which use of it."""
         return address(self.name, self.index)
 
     @property
@@ -117,6 +118,11 @@ def backwards(leaf: Node | None) -> Iterator[Node]:
     while leaf is not None:
         yield leaf
         leaf = leaf.parent
+
+
+def since(leaf: Node | None, start: Node | None) -> Iterator[Node]:
+    """The effects after `start`, last first; all of them if it is None."""
+    return takewhile(lambda node: node is not start, backwards(leaf))
 
 
 def replay_path(leaf: Node | None) -> list[Node]:
@@ -167,6 +173,7 @@ class Trace:
 
     @property
     def log_total(self) -> float:
+        """log p - log q of choices that did not draw from their prior, plus all scores; -inf of a dead trace."""
         if self.status == "dead":
             return -math.inf
         return self.leaf.log_total
@@ -178,7 +185,7 @@ class Trace:
 
     def after(self, start: Node | None) -> list[Node]:
         """The effects that follow `start`, first to last."""
-        return list(takewhile(lambda node: node is not start, backwards(self.leaf)))[::-1]
+        return list(since(self.leaf, start))[::-1]
 
     def _choices(self) -> Iterator[Node]:
         return (n for n in backwards(self.leaf) if n.kind == "sample")

@@ -43,6 +43,7 @@ class Weighing(Continuation):
         self._block_heuristic: float | None = None
 
     def observe(self, name: str, dist: Any, value: Any) -> None:
+        """The primitive: log p of a given value goes into the weight."""
         if self._replay is not None:
             self._replayed("observe", name)
             return
@@ -63,6 +64,7 @@ class Weighing(Continuation):
         self._weigh("observe", name, log_weight, value, dist, None if before is self.leaf else before)
 
     def score(self, log_weight: Any, name: str) -> None:
+        """The primitive; on replay the same number must come again."""
         if self._replay is not None:
             self._same_weight(self._replayed("score", name), log_weight)
             return
@@ -90,6 +92,7 @@ class Weighing(Continuation):
                 raise diverged(f"score {recorded.name!r} of {was!r}", f"one of {came!r}")
 
     def require(self, condition: Any, reason: str) -> None:
+        """The primitive: weight zero unless it holds."""
         if self._replay is not None:
             self._replayed("score", "require")
             if not condition:
@@ -120,6 +123,7 @@ class Weighing(Continuation):
         self.leaf = Node(self.leaf, "heuristic", name, value=value, counters=self.counters, skip=before)
 
     def checkpoint(self) -> None:
+        """The primitive: a barrier where it stands."""
         if self._replay is not None:
             self._replayed("checkpoint", "")
             return

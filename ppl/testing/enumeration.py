@@ -167,6 +167,7 @@ class EnumeratingStreams:
         self._draws: dict[tuple[Key, str, int], list[_Draw]] = {}
 
     def at(self, key: Key, site: str, index: int) -> EnumeratingRng:
+        """The stream of one draw: the same key gives the same uniforms, decided as far as they are."""
         return EnumeratingRng(self, self._draws.setdefault((key, site, index), []))
 
     own = at
@@ -182,6 +183,7 @@ class EnumeratingStreams:
 
     @property
     def probability(self) -> float:
+        """Of the path taken: the volume of the box of uniforms that leads to it."""
         return math.prod(d.high - d.low for draws in self._draws.values() for d in draws)
 
 
