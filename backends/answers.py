@@ -98,7 +98,7 @@ class Answers:
         proposed, valid = [], q.valid
         for work, row in zip(works, rows, strict=True):
             assert work.draft is not None
-            log_q = q.x[row].double() - q.log_total[row]
+            log_q = q.table(row)
             guided = self.model._guided(work.draft, log_q) if valid[row] else None
             proposed.append(torch.full_like(log_q, -math.inf) if guided is None else guided)
         return NextTokens(torch.stack(proposed), Settings())
@@ -137,7 +137,7 @@ class Answers:
             return
         if isinstance(row, NextToken):
             log_p = self._law(work, masks, here)[0].float().cpu() if masks else None
-            row.complete(self.tokens.table(self.place[work.wanted[0]]) if log_p is None else log_p)
+            row.complete(self.tokens.table(self.place[work.wanted[0]]).float().cpu() if log_p is None else log_p)
             return
         assert isinstance(row, ScoreText)
         path, _ = row.value

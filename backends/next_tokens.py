@@ -20,34 +20,35 @@ LOG2_E = 1.0 / math.log(2.0)
 
 
 class NextTokens:
-    """Warped next-token log-probs, rows x vocabulary, in float32, unnormalised; `log_total` normalises them."""
+    """Warped next-token log-probs, rows x vocabulary: x * scale - log_total, with x in float32 as it was given."""
 
     def __init__(self, logits: torch.Tensor, settings: Settings) -> None:
-        x = logits.float()
         if settings.temperature == 0.0 or settings.top_k is not None or settings.top_p < 1.0:
-            x = log_probs(x, settings).float()
-        elif settings.temperature != 1.0:
-            x = x / settings.temperature
-        self._sum_up(x)
+            self._sum_up(log_probs(logits, settings).float(), 1.0)
+        else:
+            self._sum_up(logits.float(), 1.0 / settings.temperature)
 
-    def _sum_up(self, x: torch.Tensor, masked: bool = False) -> None:
-        self.x = x
+    def _sum_up(self, x: torch.Tensor, scale: float, masked: bool = False) -> None:
+        self.x, self.scale = x, scale
         rows, vocabulary = x.shape
         self.blocks = -(-vocabulary // BLOCK)
         top = x.amax(-1, keepdim=True)
         mass = x - top
-        mass = mass.mul_(LOG2_E).exp2_() if masked else mass.exp_()  # of -inf, exp takes five times as long
+        if masked:  # of -inf, exp takes five times as long
+            mass.mul_(scale * LOG2_E).exp2_()
+        else:
+            mass.mul_(scale).exp_()
         padding = self.blocks * BLOCK - vocabulary
         if padding:
             mass = torch.nn.functional.pad(mass, (0, padding))
         self.mass = mass.view(rows, self.blocks, BLOCK)
         self.running = self.mass.sum(-1).double().cumsum(-1)
-        self.log_total = top.squeeze(-1).double() + self.running[:, -1].log()
+        self.log_total = scale * top.squeeze(-1).double() + self.running[:, -1].log()
 
     def within(self, rows: Sequence[int], bias: torch.Tensor) -> NextTokens:
         """These rows under masks: `bias` (rows x vocabulary) is 0 or -inf. Not `valid` where no mass is left."""
         found = NextTokens.__new__(NextTokens)
-        found._sum_up(self.x[torch.tensor(list(rows), device=self.x.device)].add_(bias), masked=True)
+        found._sum_up(self.x[torch.tensor(list(rows), device=self.x.device)].add_(bias), self.scale, masked=True)
         return found
 
     @property
@@ -58,20 +59,20 @@ class NextTokens:
 
     def log_prob(self, rows: Sequence[int], ids: Sequence[int]) -> list[float]:
         """log p of one token in each of these rows."""
-        picked: list[float] = (self.x[list(rows), list(ids)].double() - self.log_total[list(rows)]).tolist()
+        picked: list[float] = (self.x[list(rows), list(ids)].double() * self.scale - self.log_total[list(rows)]).tolist()
         return picked
 
     def log_prob_any(self, rows: Sequence[int], ids: Sequence[int]) -> list[float]:
         """log of the probability that the next token is one of `ids`, in each of these rows."""
         index = torch.tensor(list(rows), device=self.x.device)
         some = torch.tensor(list(ids), device=self.x.device)
-        picked = self.x[index[:, None], some].double() - self.log_total[index, None]
+        picked = self.x[index[:, None], some].double() * self.scale - self.log_total[index, None]
         found: list[float] = picked.logsumexp(-1).tolist()
         return found
 
     def table(self, row: int) -> torch.Tensor:
-        """Normalised log-probs of one row."""
-        return (self.x[row].double() - self.log_total[row]).float().cpu()
+        """Normalised log-probs of one row, in double precision."""
+        return self.x[row].double() * self.scale - self.log_total[row]
 
     def draw(self, rows: Sequence[int], uniforms: Sequence[float]) -> list[int]:
         """One token for each of these rows: the first at which the running sum exceeds its uniform."""
