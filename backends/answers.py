@@ -8,37 +8,65 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from backends.drafts import Draft
 from backends.kv_tree import Lease, Node
 from backends.masks import Mask
 from backends.next_tokens import NextTokens
 from backends.sampling import held
 from backends.settings import Settings
-from ppl.requests import NextToken, Request, ScoreText
+from backends.work import Work
+from ppl.requests import HiddenStates, NextToken, ScoreText
 
 if TYPE_CHECKING:
     from backends.shared import SharedModel
 
+LOGIT_ROWS = 64  # rows of logits made at a time
 
-@dataclass(eq=False, slots=True)
-class Work:
-    """A row under way.
 
-    wanted  the nodes whose hidden states it needs next; lease keeps them
-    draft   the text that is being drawn, if it is a draw
-    found   log-probs read so far, if it is a score
-    """
+def answer(model: SharedModel, works: Sequence[Work]) -> None:
+    """Take every work as far as the hidden states that it wanted go: one more token, or to its end."""
+    by_warp: dict[Any, list[Work]] = {}
+    by_readout: dict[Any, list[Work]] = {}
+    for work in works:
+        if isinstance(work.row, HiddenStates):
+            by_readout.setdefault(work.row.readout, []).append(work)
+        elif not work.wanted:
+            work.row.complete(0.0)
+        else:
+            by_warp.setdefault(work.row.settings.warp, []).append(work)  # type: ignore[attr-defined]
+    for group in by_warp.values():
+        _answer_alike(model, group)
+    for readout, group in by_readout.items():
+        _read_out(readout, group)
 
-    row: Request
-    wanted: list[Node]
-    lease: Lease
-    draft: Draft | None = None
-    found: list[float] = field(default_factory=list)
+
+def _answer_alike(model: SharedModel, works: Sequence[Work]) -> None:
+    """Rows of equal warp: each node's logits are made once, a bounded number at a time."""
+    nodes = list(dict.fromkeys(n for w in works for n in w.wanted))
+    for start in range(0, len(nodes), LOGIT_ROWS):
+        chunk = nodes[start : start + LOGIT_ROWS]
+        logits = model.logits(torch.stack([n.hidden for n in chunk]))  # type: ignore[misc]
+        said = Answers(model, {node: i for i, node in enumerate(chunk)}, logits, works[0].row.settings)  # type: ignore
+        for work in said.without_numbers(works):
+            model._fail(work.row)
+        said.draw_next([w for w in works if w.draft is not None and not w.row.done])
+        for work in works:
+            if work.draft is None and not work.row.done:
+                said.collect(work)
+    for work in works:
+        if not work.row.done and work.found:
+            work.row.complete(math.fsum(work.found))
+
+
+def _read_out(readout: Any, works: Sequence[Work]) -> None:
+    """Hidden states, or what one readout makes of all of them in one product."""
+    states = torch.stack([n.hidden for w in works for n in w.wanted]).float()  # type: ignore[misc]
+    told = states if readout is None else readout(states)
+    for work, own in zip(works, told.split([len(w.wanted) for w in works]), strict=True):
+        work.row.complete(own.cpu().numpy())
 
 
 class Answers:

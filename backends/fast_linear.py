@@ -71,7 +71,7 @@ def _install(group: Group) -> None:
     """Let the first layer of the group that is called compute for all."""
     product = _product(group)
     if len(group) == 1:
-        group[0].forward = product  # type: ignore[method-assign]
+        group[0].forward = product  # type: ignore[method-assign,assignment]
         return
     sizes = [p.weight.shape[0] for p in group]
     latest: list[Any] = [None, ()]
@@ -88,7 +88,7 @@ def _install(group: Group) -> None:
         return forward
 
     for i, part in enumerate(group):
-        part.forward = forward_of(i)  # type: ignore[method-assign]
+        part.forward = forward_of(i)  # type: ignore[method-assign,assignment]
 
 
 def _pays(groups: Sequence[Group]) -> bool:
@@ -101,7 +101,8 @@ def _pays(groups: Sequence[Group]) -> bool:
     except (AttributeError, RuntimeError, NotImplementedError):
         return False
     parts = [part for group in groups for part in group]
-    fast, slow = [], []
+    fast: list[float] = []
+    slow: list[float] = []
     while len(slow) < 3 or sum(slow) < SECONDS:  # in turns: other load meets both
         fast.append(_seconds(products, x))
         slow.append(_seconds(parts, x))

@@ -19,6 +19,7 @@ import torch
 from backends.drafts import Draft, charge_once
 from backends.masks import Lexicon, Mask
 from backends.passes import Batch, Passes
+from backends.precision import mixed
 from backends.running import Running, cacheable
 from backends.sampling import draw, end_log_prob, guided, held, log_probs
 from backends.settings import Settings
@@ -63,6 +64,7 @@ class HFModel(Tokenized):
 
     @torch.inference_mode()
     def step(self, rows: Sequence[Request]) -> None:
+        rows = [row for row in rows if not mixed(row, self.name, self.net.dtype)]
         draws = [row for row in rows if isinstance(row, Draw)]
         if draws:
             self._draw(draws)

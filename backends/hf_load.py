@@ -42,7 +42,7 @@ def from_folder(
 ) -> HFModel:
     """Load weights and tokenizer. float32 by default: log-probs of bfloat16 are off by tenths of a nat.
 
-    shared       one KV tree under all contexts (options: max_kv_tokens, fast); False: the plain backend (option: cache)
+    shared       one KV tree under all contexts (options: max_kv_bytes, fast); False: the plain backend (option: cache)
     states_only  without the language-model head, for rewards that have their own: only hidden states can be asked for
     """
     if dtype not in DTYPES:

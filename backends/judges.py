@@ -85,11 +85,11 @@ class DigitsReward(JudgeReward):
         return min(mean / 9, 1.0), mean
 
 
-def judge(argument: str, **options: Any) -> JudgeReward:
-    """`reward:judge:MODEL`, with MODEL as `load` takes it. question: what it is asked."""
-    return JudgeReward(load(argument), **options)
+def judge(argument: str, question: str | None = None, **options: Any) -> JudgeReward:
+    """`reward:judge:MODEL`, with MODEL and options as `load` takes them. question: what it is asked."""
+    return JudgeReward(load(argument, **options), question)
 
 
-def digits(argument: str, **options: Any) -> DigitsReward:
-    """`reward:digits:MODEL`, with MODEL as `load` takes it. question: what it is asked."""
-    return DigitsReward(load(argument), **options)
+def digits(argument: str, question: str | None = None, **options: Any) -> DigitsReward:
+    """`reward:digits:MODEL`, with MODEL and options as `load` takes them. question: what it is asked."""
+    return DigitsReward(load(argument, **options), question)

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from backends.kv_tree import KVTree, Node
+from backends.kv_pool import KVPool
+from backends.kv_tree import Node
 
 NAME = "kv_tree"
 
@@ -24,16 +25,18 @@ class Plan:
 
     trunk  slots seen by two tokens or more, as a slice where they lie nearly together; hidden_of masks them
     tails  slots seen by one token, padded to the longest; both masks are additive, None where everything is seen
+    told   the sliding window that each layer's attention was given
     """
 
-    def __init__(self, tree: KVTree, nodes: Sequence[Node]) -> None:
-        self.tree = tree
+    def __init__(self, pool: KVPool, nodes: Sequence[Node]) -> None:
+        self.pool, self.nodes = pool, nodes
+        self.told: dict[int, int | None] = {}
         self.depths = np.array([n.depth for n in nodes])
-        self.new = torch.tensor([n.slot for n in nodes], dtype=torch.long, device=tree.device)
+        self.new = torch.tensor([n.slot for n in nodes], dtype=torch.long, device=pool.device)
         paths = _paths(nodes)
         rows = np.repeat(np.arange(len(nodes)), [len(p) for p in paths])
         slots = np.concatenate(paths)
-        shared = np.bincount(slots, minlength=tree.capacity) > 1
+        shared = np.bincount(slots, minlength=pool.capacity) > 1
         self._plan_trunk(np.flatnonzero(shared), rows, slots, shared)
         own = ~shared[slots]
         self._plan_tails(rows[own], slots[own], len(nodes))
@@ -45,8 +48,8 @@ class Plan:
             self.trunk_slots = np.arange(trunk[0], trunk[-1] + 1)
             self.trunk: Any = slice(int(trunk[0]), int(trunk[-1]) + 1)
         else:
-            self.trunk = torch.from_numpy(trunk).to(self.tree.device)
-        column = np.zeros(self.tree.capacity, dtype=np.int64)
+            self.trunk = torch.from_numpy(trunk).to(self.pool.device)
+        column = np.zeros(self.pool.capacity, dtype=np.int64)
         column[self.trunk_slots] = np.arange(len(self.trunk_slots))
         self.trunk_seen = np.zeros((len(self.depths), len(self.trunk_slots)), dtype=bool)
         inside = shared[slots]
@@ -59,14 +62,14 @@ class Plan:
         padded = np.zeros((n, longest), dtype=np.int64)
         padded[self.tail_seen] = slots
         self.tail_slots = padded
-        self.tails = torch.from_numpy(padded.reshape(-1)).to(self.tree.device)
+        self.tails = torch.from_numpy(padded.reshape(-1)).to(self.pool.device)
 
     def masks(self, window: int | None) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """Additive masks of trunk (tokens, 1, trunk) and tails (tokens, 1, tail) under a sliding window."""
         if window not in self._windows:
             trunk, tail = self.trunk_seen, self.tail_seen
             if window is not None:
-                depths = self.tree.depths
+                depths = self.pool.depths
                 trunk = trunk & (self.depths[:, None] - depths[self.trunk_slots][None, :] < window)
                 tail = tail & (self.depths[:, None] - depths[self.tail_slots] < window)
             self._windows[window] = self._additive(trunk), self._additive(tail)
@@ -75,18 +78,18 @@ class Plan:
     def _additive(self, seen: np.ndarray) -> torch.Tensor | None:
         if seen.all():
             return None
-        mask = torch.zeros(seen.shape, dtype=self.tree.dtype)
+        mask = torch.zeros(seen.shape, dtype=self.pool.dtype)
         mask[torch.from_numpy(~seen)] = float("-inf")
-        return mask.to(self.tree.device)[:, None, :]
+        return mask.to(self.pool.device)[:, None, :]
 
-    def trunk_of(self, pool: torch.Tensor) -> torch.Tensor:
+    def trunk_of(self, stored: torch.Tensor) -> torch.Tensor:
         """The trunk's keys or values: kv heads, trunk, width."""
-        return pool[:, self.trunk] if isinstance(self.trunk, slice) else pool.index_select(1, self.trunk)
+        return stored[:, self.trunk] if isinstance(self.trunk, slice) else stored.index_select(1, self.trunk)
 
-    def tails_of(self, pool: torch.Tensor) -> torch.Tensor:
+    def tails_of(self, stored: torch.Tensor) -> torch.Tensor:
         """Each token's tail: kv heads * tokens, tail, width."""
         tokens, tail = self.tail_slots.shape
-        return pool.index_select(1, self.tails).view(pool.shape[0] * tokens, tail, pool.shape[2])
+        return stored.index_select(1, self.tails).view(stored.shape[0] * tokens, tail, stored.shape[2])
 
 
 def _paths(nodes: Sequence[Node]) -> list[np.ndarray]:
@@ -113,12 +116,13 @@ def attend(
 ) -> tuple[torch.Tensor, None]:  # fmt: skip
     """transformers' attention interface: (1, heads, T, d) in, (1, T, heads, d) out, keys and values kept in the tree."""
     assert tree_plan is not None, "this model's attention runs over a KV tree; call it through its backend"
-    plan, tree, layer = tree_plan, tree_plan.tree, module.layer_idx
+    plan, pool, layer = tree_plan, tree_plan.pool, module.layer_idx
+    plan.told[layer] = sliding_window
     tokens, width = query.shape[2], query.shape[3]
     kv_heads = key.shape[1]
     group = query.shape[1] // kv_heads
     scale = width**-0.5 if scaling is None else scaling
-    keys, values = tree.k[layer], tree.v[layer]  # kv heads, slots, width
+    keys, values = pool.k[layer], pool.v[layer]  # kv heads, slots, width
     keys.index_copy_(1, plan.new, key[0])
     values.index_copy_(1, plan.new, value[0])
     q = (query[0] * scale).view(kv_heads, group, tokens, width).transpose(1, 2)  # kv heads, tokens, group, width

@@ -55,8 +55,8 @@ def race(
     best: dict[str, float] = {}
     for _ in range(rounds):
         for name, work in entries.items():
-            for model in ours:
-                model.forget()  # or a later round would find what an earlier one computed
+            for lm in ours:
+                lm.forget()  # or a later round would find what an earlier one computed
             seconds, tokens = cpu(work)
             best[name] = max(best.get(name, 0.0), tokens / seconds)
     print(f"\n{title}")

@@ -30,6 +30,7 @@ class Cost:
     nodes             executions advanced to a barrier
     peak_kv_tokens    most tokens held in the prefix tree at once
     seconds           wall time
+    precisions        of each model that keeps to one precision per run: its name and, say, "float32"
     """
 
     prompt_tokens: int = 0
@@ -46,6 +47,7 @@ class Cost:
     nodes: int = 0
     peak_kv_tokens: int = 0
     seconds: float = 0.0
+    precisions: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     parent: Cost | None = field(default=None, repr=False, compare=False)
     started: float = field(default_factory=time.perf_counter, repr=False, compare=False)
 
@@ -76,7 +78,7 @@ class Cost:
 
     def as_dict(self) -> dict[str, float]:
         """The columns by name, as results are saved."""
-        skip = ("parent", "started")
+        skip = ("precisions", "parent", "started")
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in skip}
 
 

@@ -31,9 +31,10 @@ CONTEXTS = ["the", "the answer", "the answer to the question", "six one", "the a
 
 
 def pair(kind="llama", vocabulary=330, tokenizer=byte_tokenizer, **options):
-    """The same weights behind both backends."""
-    shared = {k: v for k, v in options.items() if k in ("max_kv_tokens", "fast")}
-    config = {k: v for k, v in options.items() if k not in shared}
+    """The same weights behind both backends; `bound` is in tokens, of 256 bytes each."""
+    bound = options.pop("bound", None)
+    shared = {"fast": options.pop("fast", True), "max_kv_bytes": None if bound is None else 256 * bound}
+    config = options
     plain = HFModel(tiny(kind, vocabulary, **config), tokenizer(), "plain", cache=False)
     return plain, SharedModel(tiny(kind, vocabulary, **config), tokenizer(), "shared", **shared)
 
@@ -63,9 +64,11 @@ def test_hidden_states_are_those_of_a_full_pass(kind):
 def check_books(shared):
     tree = shared.tree
     tree.check()
-    assert tree.stats()["live_bytes"] == tree.live * tree.token_bytes
-    assert tree.capacity <= max(1.25 * tree.live, kv_tree.FLOOR)
-    assert tree.bound is None or tree.capacity <= tree.bound
+    pool = tree.pool
+    assert tree.stats()["live_bytes"] == tree.live * pool.token_bytes
+    assert pool.token_bytes == sum(t[:, :1].nbytes for t in (*pool.k, *pool.v))
+    assert pool.capacity <= max(1.25 * tree.live, kv_tree.FLOOR)
+    assert pool.bound is None or pool.capacity <= pool.bound
 
 
 def machine(**options):
@@ -77,7 +80,7 @@ def machine(**options):
 
 
 TestInterleavings = machine()
-TestEvictingInterleavings = machine(max_kv_tokens=80)
+TestEvictingInterleavings = machine(bound=80)
 
 
 def test_live_tokens_are_the_unique_tokens_of_what_can_still_be_reached():
@@ -101,12 +104,12 @@ def test_memory_follows_the_live_tokens():
     serve([r for p in plans for r in p.requests])
     tree = shared.tree
     assert tree.live > kv_tree.FLOOR
-    assert tree.capacity <= 1.25 * tree.live
+    assert tree.pool.capacity <= 1.25 * tree.live
     del contexts, plans
     gc.collect()
     shared.token("one").table().requests[0]
     serve(shared.token("one").table().requests)
-    assert tree.capacity == kv_tree.FLOOR
+    assert tree.pool.capacity == kv_tree.FLOOR
 
 
 @model
@@ -134,7 +137,7 @@ def test_each_unique_token_is_forwarded_once():
 @pytest.mark.parametrize("bound", [None, 90])
 def test_the_ledger_is_what_really_went_through_the_model(monkeypatch, bound):
     """Draws, scores, tables and hidden states of one run; `forwarded` counts tokens at the model's own door."""
-    _, shared = pair(max_kv_tokens=bound)
+    _, shared = pair(bound=bound)
     seen = []
     real = shared.net.base_model.forward
     monkeypatch.setattr(
@@ -171,7 +174,7 @@ def test_clones_that_have_not_diverged_are_one_row(monkeypatch):
 
 
 def test_a_bound_costs_time_not_truth():
-    _, shared = pair(max_kv_tokens=90)
+    _, shared = pair(bound=90)
     result = walk.run(shared, 4, 4, engine=smc(particles=12, ess_threshold=1.0), seed=5)
     free = walk.run(pair()[1], 4, 4, engine=smc(particles=12, ess_threshold=1.0), seed=5)
     assert result.values == free.values
@@ -204,10 +207,11 @@ def test_engines_agree_with_exact_on_an_enumerable_language():
 
 def test_a_tree_of_any_shape_keeps_its_books():
     """Holding, releasing and placing at random, against a count of what is reachable."""
+    from backends.kv_pool import KVPool
     from backends.kv_tree import KVTree, Lease
 
     draw = random.Random(0)
-    tree = KVTree(1, 1, 2, torch.float32)
+    tree = KVTree(KVPool(1, 1, 2, torch.float32, "cpu", None))
     leases = []
     for _ in range(400):
         if leases and draw.random() < 0.4:
@@ -219,4 +223,4 @@ def test_a_tree_of_any_shape_keeps_its_books():
         tree.place([n for n in leaf.path() if n.slot < 0], leaf.path())
         tree.check()
         reachable = {id(n) for lease in leases for n in lease.node.path()}
-        assert tree.live == sum(1 for n in tree.owner if n is not None and id(n) in reachable)
+        assert tree.live == sum(1 for n in tree.pool.owner if n is not None and id(n) in reachable)

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 import backends.kv_tree
+from backends.kv_pool import KVPool
 from backends.kv_tree import KVTree, Lease, Node
 from backends.next_tokens import NextTokens
 from backends.shared import SharedModel
@@ -39,7 +40,7 @@ def steps(lm):
 
 def ledger(bound=None):
     """What a run is charged, and the packed tokens that its forwards were given."""
-    _, shared = pair(max_kv_tokens=bound)
+    _, shared = pair(bound=bound)
     seen, real = [], shared.net.base_model.forward
     shared.net.base_model.forward = lambda *a, **k: seen.append(k["input_ids"].numel()) or real(*a, **k)
     result = steps.run(shared, engine=smc(8), seed=0)
@@ -102,7 +103,7 @@ def the_laws_hold():
     broken_forward()
     for bound in (None, 70):
         run_state_machine_as_test(
-            interleavings(lambda bound=bound: pair(max_kv_tokens=bound)[::-1], check_books), settings=SHORT
+            interleavings(lambda bound=bound: pair(bound=bound)[::-1], check_books), settings=SHORT
         )
 
 
@@ -206,7 +207,7 @@ def an_interrupted_forward_is_taken_for_done(patch):
 
 @plant
 def slots_move_and_their_nodes_do_not_hear_of_it(patch):
-    real = KVTree._shrink
+    real = KVPool.shrink
 
     def shrink(self, capacity):
         before = {n: n.slot for n in self.owner if n is not None}
@@ -214,7 +215,7 @@ def slots_move_and_their_nodes_do_not_hear_of_it(patch):
         for node, slot in before.items():
             node.slot = min(slot, capacity - 1)
 
-    patch.setattr(KVTree, "_shrink", shrink)
+    patch.setattr(KVPool, "shrink", shrink)
 
 
 @plant
