@@ -67,15 +67,12 @@ class Population:
 class Display:
     """A few lines on stderr while runs are under way; also whoever asks the runs to stop."""
 
-    def __init__(
-        self, problems: int, record: Record, live: bool, title: str = "", console: Console | None = None
-    ) -> None:
+    def __init__(self, problems: int, record: Record, live: bool, title: str = "") -> None:
         self.problems, self.record, self.title, self.interrupted = problems, record, title, False
         self.populations: dict[int, Population] = {}
         self._seen = 0
         self._latest: Population | None = None
-        console = console or Console(stderr=True)
-        self._live = Live(console=console, transient=True, auto_refresh=False) if live else None
+        self._live = Live(console=Console(stderr=True), transient=True, auto_refresh=False) if live else None
         self._started = self._drawn = time.perf_counter()
 
     def __enter__(self) -> Self:

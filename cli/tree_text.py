@@ -11,8 +11,10 @@ from cli.tree_layout import answer_shares, rank
 from ppl.display import bar, one_line
 from ppl.search_tree import SearchNode, SearchTree
 
+WIDTH = 56  # characters of a node's text
 
-def drawn(tree: SearchTree, title: str = "", given: str = "", height: int = 40, width: int = 56) -> Tree:
+
+def drawn(tree: SearchTree, title: str = "", given: str = "", height: int = 40) -> Tree:
     """A tree of at most about `height` lines. Nodes on the way to an answer come first; equal siblings are one line."""
     shares = answer_shares(tree)
     kept = _worth_showing(tree, shares, height)
@@ -23,7 +25,7 @@ def drawn(tree: SearchTree, title: str = "", given: str = "", height: int = 40, 
         branch, nodes = stack.pop()
         nodes = sorted(nodes, key=lambda node: -shares.get(node, 0.0))
         for same in _equal([n for n in nodes if n in kept]):
-            twig = branch.add(_line(same, shares, width))
+            twig = branch.add(_line(same, shares))
             stack.append((twig, [child for node in same for child in node.children]))
         hidden = sum(n not in kept for n in nodes)
         if hidden:
@@ -61,11 +63,11 @@ def _equal(nodes: list[SearchNode]) -> list[list[SearchNode]]:
     return list(groups.values())
 
 
-def _line(same: list[SearchNode], shares: dict[SearchNode, float], width: int) -> Text:
+def _line(same: list[SearchNode], shares: dict[SearchNode, float]) -> Text:
     node = same[0]
     share = sum(shares.get(each, 0.0) for each in same)
     style = "bold" if share else "red dim" if node.status == "dead" else "dim" if node.pruned else ""
-    line = Text(one_line(node.reached.text or "·", width), style=style)
+    line = Text(one_line(node.reached.text or "·", WIDTH), style=style)
     if len(same) > 1:
         line.append(f"  ×{len(same)}", style="magenta")
     if node.reached.heuristic is not None and not node.returned:

@@ -1,7 +1,8 @@
 """What the primitives mean: how an execution answers its program's effects, and where it parks.
 
 Python functions call the primitives of `ppl.effects`, which are the methods of an `Interpreter`; the machine of a
-.scale program calls the methods itself and restarts from its own immutable state instead of replaying.
+.scale program calls the methods itself and restarts from its own immutable state instead of replaying. Those that
+only weigh a run are in `ppl.weighing`.
 """
 
 from __future__ import annotations

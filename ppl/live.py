@@ -1,6 +1,6 @@
-"""How many suspended programs a run keeps: those beyond the bound are let go, and rebuilt by replay when they go on.
+"""The suspended programs that a run keeps: those beyond a bound are let go, and rebuilt by replay when they go on.
 
-It changes time and memory, never a result: the trace is the particle (see `ppl.continuation`).
+The bound changes time and memory, never a result: the trace is the particle (see `ppl.continuation`).
 """
 
 from __future__ import annotations

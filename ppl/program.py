@@ -32,8 +32,9 @@ class Program:
     Inside another program an unbound program is inlined, and a bound one is a nested query: one recorded effect.
     """
 
-    def __init__(self, fn: Callable[..., Any], engine: Any = None, engine_source: str = "decorator") -> None:
-        self.fn, self.engine, self.engine_source = fn, engine, engine_source
+    def __init__(self, fn: Callable[..., Any], engine_source: str = "decorator") -> None:
+        self.fn, self.engine_source = fn, engine_source
+        self.engine: Any = None
         self.name = getattr(fn, "__name__", "program")
         functools.update_wrapper(self, fn)
 

@@ -16,6 +16,7 @@ from ppl.errors import SupportError
 from ppl.requests import perform
 from ppl.testing.enumeration import NotEnumerable, enumerate_outcomes
 
+CELLS, NODES = 40, 40  # of a histogram, and points in each at which its density is taken
 OUTSIDE = (object(), "no such value \x00", -1e300)  # hardly a value of anything
 
 
@@ -88,13 +89,13 @@ def _atoms(dist: Any, found: list[Any]) -> list[tuple[str, int, float]]:
     return [*atoms, ("values never drawn", 0, max(0.0, 1.0 - seen))]
 
 
-def _bins(dist: Any, numbers: Any, cells: int = 40, nodes: int = 40) -> list[tuple[str, int, float]]:
+def _bins(dist: Any, numbers: Any) -> list[tuple[str, int, float]]:
     """Cells between quantiles of the draws; probabilities by the midpoint rule on exp(log_prob)."""
-    edges = np.quantile(numbers, np.linspace(0.0, 1.0, cells + 1))
+    edges = np.quantile(numbers, np.linspace(0.0, 1.0, CELLS + 1))
     rows = []
     for low, high in pairwise(edges):
-        width = (high - low) / nodes
-        density = [math.exp(dist.log_prob(float(low + (k + 0.5) * width))) for k in range(nodes)]
+        width = (high - low) / NODES
+        density = [math.exp(dist.log_prob(float(low + (k + 0.5) * width))) for k in range(NODES)]
         rows.append(
             (f"[{low:.4g}, {high:.4g})", int(np.sum((numbers >= low) & (numbers < high))), width * sum(density))
         )

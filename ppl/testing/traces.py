@@ -1,4 +1,4 @@
-"""What trace operations and Markov kernels obey. I1-I7 and the kernel law, for any program.
+"""What trace operations and Markov kernels obey, on any program: they agree with each other, and keep the posterior.
 
 The operations' weights are those of Gen's generative function interface (Cusumano-Towner et al. 2019).
 """
