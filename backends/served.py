@@ -86,10 +86,9 @@ class ServedModel(Tokenized):
             top_k=settings.top_k or -1, stop=list(settings.stop), include_stop_str_in_output=True,
             seed=int(row.uniforms[0] * 2**31), logprobs=1, return_tokens_as_token_ids=True,
         )  # fmt: skip
-        tokens, log_probs = said.drawn()
-        if tokens[-1] in self.tokenizer.ends:
-            log_probs = self._with_all_ends(context, tokens, log_probs)
-        return Reply(tokens, log_probs, *said.usage)
+        reply = Reply(*said.drawn(), *said.usage)
+        ended = reply.tokens[-1] in self.tokenizer.ends
+        return self._with_all_ends(reply, (*context, *reply.tokens)) if ended else reply
 
     def _check_warp(self) -> None:
         if self.log_probs == "raw":
@@ -116,21 +115,21 @@ class ServedModel(Tokenized):
         asked = (*tokens, self.tokenizer.ends[0]) if closed else tokens
         if not asked:
             return Reply((), (), 0, 0)
-        log_probs, usage = self._of_prompt(context, asked)
-        if closed:
-            log_probs = self._with_all_ends(context, asked, log_probs)
-        return Reply((), log_probs, *usage)
+        reply = self._of_prompt(context, asked)
+        return self._with_all_ends(reply, (*context, *asked)) if closed else reply
 
-    def _with_all_ends(self, context: Tokens, tokens: Tokens, log_probs: tuple[float, ...]) -> tuple[float, ...]:
+    def _with_all_ends(self, reply: Reply, path: Tokens) -> Reply:
         """A text that ends may do so with any of the model's end tokens: its last log-prob is that of them all."""
-        others = [end for end in self.tokenizer.ends if end != tokens[-1]]
-        path = (*context, *tokens[:-1])
-        return (*log_probs[:-1], log_sum_exp([log_probs[-1], *(self._of_prompt(path, (e,))[0][0] for e in others)]))
+        *said, last = reply.log_probs
+        others = [self._of_prompt(path[:-1], (end,)) for end in self.tokenizer.ends if end != path[-1]]
+        last = log_sum_exp([last, *(other.log_probs[0] for other in others)])
+        read, found = (sum(getattr(each, column) for each in (reply, *others)) for column in ("read", "found"))
+        return Reply(reply.tokens, (*said, last), read, found)
 
-    def _of_prompt(self, context: Tokens, tokens: Tokens) -> tuple[tuple[float, ...], tuple[int, int]]:
-        """The log-prob of each token of a text that follows a context, and what it cost the server."""
+    def _of_prompt(self, context: Tokens, tokens: Tokens) -> Reply:
+        """The log-prob of each token of a text that follows a context."""
         said = self.server.complete(prompt=(*context, *tokens), max_tokens=1, prompt_logprobs=0)
-        return said.of_prompt(len(context), tokens), said.usage
+        return Reply((), said.of_prompt(len(context), tokens), *said.usage)
 
     def _path(self, row: Any) -> Tokens:
         path: Tokens = row.context.tokens

@@ -52,6 +52,17 @@ def test_given_texts_are_scored_as_in_process(lm, remote, text, prefix):
     assert there == pytest.approx(here, abs=1e-4)
 
 
+def test_the_ledger_has_every_token_that_the_server_read(lm):
+    """A text that ends is asked about with each end token, and pays for each call."""
+    remote, server = served(lm)
+    plans = [remote("the answer", max_tokens=4).assess(text) for text in ("three", "")]
+    drawing = remote("one", max_tokens=6).draw(RNG(0))
+    drawn = [perform(plan) for plan in (*plans, drawing)][-1]
+    assert len(server.bodies) == 5
+    forwarded = sum(row.cost.forwarded_tokens for plan in (*plans, drawing) for row in plan.requests)
+    assert forwarded == sum(len(body["prompt"]) for body in server.bodies) + len(drawn.value.tokens)
+
+
 def test_a_chat_goes_out_as_the_tokens_it_has_in_process(lm):
     remote, server = served(lm)
     turns = {"system": "be brief", "user": "say <|im_end|>"}
