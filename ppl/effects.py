@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from ppl.current import require_execution
-from ppl.execution import Done as Done
+from ppl.interpreter import Done as Done
 from ppl.requests import Backend, Evaluate, Plan, Request
 
 T = TypeVar("T")

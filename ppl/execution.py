@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from ppl.choices import Choice, Forced, Policy, Stop
+from ppl.choices import Forced, Policy, Stop
 from ppl.continuation import Status
-from ppl.interpreter import Done, Interpreter
+from ppl.interpreter import Interpreter
 from ppl.streams import Key, derive
 from ppl.trace import Trace, backwards
 
@@ -117,4 +117,4 @@ class Execution(Interpreter):
         self._passing = at_barrier and leaf.parent is not None and leaf.parent.kind != "checkpoint"
 
 
-__all__ = ["Choice", "Done", "Execution", "Forced", "Policy", "Status", "Stop"]
+__all__ = ["Execution", "Forced", "Policy", "Stop"]  # what engines are written with
