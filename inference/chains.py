@@ -104,4 +104,4 @@ def chain_posterior(run: Run, traces: Sequence[Trace]) -> Posterior:
         run.warn(f"the limit on {run.stopped} was reached before the chain's first state was kept (burn-in included)")
     log_weight = -math.log(max(len(traces), 1))
     equal = [dataclasses.replace(trace, log_weight=log_weight) for trace in traces]
-    return Posterior.of_run(run, equal, evidence=NO_EVIDENCE)
+    return Posterior.of_run(run, equal, no_evidence=NO_EVIDENCE)

@@ -155,7 +155,7 @@ def published(run: Run, n: int) -> Posterior:
     for particle, potential in zip(particles, potentials, strict=True):
         if not particle.dead:
             particle.set_rank(potential)
-    return run.posterior(particles, evidence=PUBLISHED)
+    return run.posterior(particles, no_evidence=PUBLISHED)
 
 
 def _check_resampled(parents: Sequence[int], log_weights: Sequence[float], n: int) -> None:

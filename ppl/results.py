@@ -66,9 +66,8 @@ class Result(Readings):
             )
 
     @classmethod
-    def of_run(cls, run: Run, traces: Sequence[Trace], *, evidence: bool | str = True) -> Self:
-        """The result of a run. `evidence=False` or a reason: this engine's weights say nothing about Z."""
-        no_evidence = None if evidence is True else evidence or "this engine's weights do not estimate the evidence"
+    def of_run(cls, run: Run, traces: Sequence[Trace], *, no_evidence: str | None = None) -> Self:
+        """The result of a run. `no_evidence`: why these weights say nothing about Z, if they do not."""
         if run.stopped:
             no_evidence = f"the run was stopped by {cause(run.stopped)}"
         result = cls(

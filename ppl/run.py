@@ -199,14 +199,14 @@ class Run(Problem):
 
     # -- results ---------------------------------------------------------------------------------------------------
 
-    def posterior(self, particles: Sequence[Execution], *, evidence: bool | str = True) -> Posterior:
+    def posterior(self, particles: Sequence[Execution], *, no_evidence: str | None = None) -> Posterior:
         """The weighted result of these particles; log_evidence is the log of the sum of their weights.
 
-        `evidence=False`, or a reason in words: these weights say nothing about Z.
+        no_evidence  why these weights say nothing about Z, in words; reading log_evidence says so
         """
         from ppl.results import Posterior
 
-        return Posterior.of_run(self, [p.trace() for p in particles], evidence=evidence)
+        return Posterior.of_run(self, [p.trace() for p in particles], no_evidence=no_evidence)
 
     def search_result(self, executions: Sequence[Execution]) -> SearchResult:
         """The ranked result of a search: traces best first, weights the softmax of their ranks."""

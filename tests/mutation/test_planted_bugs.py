@@ -150,13 +150,13 @@ def only_unfinished_are_resampled(patch):
 def last_weights_dropped(patch):
     """What was scored after the last barrier never reaches the result."""
 
-    def posterior(self, particles, *, evidence=True):
+    def posterior(self, particles, *, no_evidence=None):
         for p in particles:
             node = p.leaf
             while node.kind not in ("sample", "start"):
                 p.offset -= node.log_weight if node.log_weight > -math.inf else 0.0
                 node = node.parent
-        return plain(self, particles, evidence=evidence)
+        return plain(self, particles, no_evidence=no_evidence)
 
     plain = Run.posterior
     patch.setattr(Run, "posterior", posterior)
