@@ -58,11 +58,15 @@ class KVPool:
         node.slot, node.hidden = -1, None
 
     def enlarge(self, capacity: int) -> None:
-        """More slots, every token where it was. Out of memory half-way, the pool is as it was."""
+        """More slots, every token where it was. Out of memory half-way, the pool is as it was.
+
+        New slots are zeroed: attention reads slots of no token under a mask, and what was never written may be no number.
+        """
         for pools in (self.k, self.v):
             for layer, old in enumerate(pools):
                 fresh = torch.empty(self.heads, capacity, self.width, dtype=self.dtype, device=self.device)
                 fresh[:, : self.capacity] = old[:, : self.capacity]
+                fresh[:, self.capacity :] = 0
                 pools[layer] = fresh
         self.free += range(capacity - 1, self.capacity - 1, -1)
         self.depths = np.concatenate([self.depths, np.zeros(capacity - self.capacity, dtype=np.int64)])
@@ -76,6 +80,7 @@ class KVPool:
             for layer, old in enumerate(pools):
                 pools[layer] = torch.empty_like(old[:, :capacity])
                 pools[layer][:, : len(nodes)] = old[:, kept]
+                pools[layer][:, len(nodes) :] = 0
         self.owner, self.free = [None] * capacity, list(range(capacity - 1, -1, -1))
         self.depths = np.zeros(capacity, dtype=np.int64)
         for node in nodes:

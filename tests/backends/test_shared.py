@@ -8,8 +8,9 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-from backends import kv_tree
+from backends import kv_tree, tree_attention
 from backends.hf import HFModel
+from backends.kv_pool import KVPool
 from backends.shared import SharedModel
 from inference import beam, exact, importance, smc
 from ppl import model, sample, score
@@ -46,6 +47,55 @@ def test_it_answers_like_the_plain_backend(kind, warp):
     check_same_answers(shared, plain, CONTEXTS, ["is", " question one"], max_tokens=12, **warp)
     check_same_answers(shared, plain, [c + " is there" for c in CONTEXTS], [], seed=1, max_tokens=4, **warp)
     shared.tree.check()
+
+
+@pytest.fixture
+def always_in_families(monkeypatch):
+    """Every plan is cut into families, whatever it costs."""
+    monkeypatch.setattr(tree_attention, "FAMILIES", -(10**9))
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma3_text"])
+def test_families_answer_like_the_plain_backend(always_in_families, kind):
+    plain, shared = pair(kind, **KINDS[kind])
+    check_same_answers(shared, plain, CONTEXTS, ["is", " question one", " is there"], max_tokens=12)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_each_token_sees_its_path_once(monkeypatch, seed):
+    """Whatever the tree, however it is cut into blocks: the slots that a token sees are those of its path."""
+    draw = random.Random(seed)
+    monkeypatch.setattr(tree_attention, "FAMILIES", draw.choice([-(10**9), 0, 4096]))
+    pool = KVPool(1, 1, 2, torch.float32, "cpu", None)
+    tree = kv_tree.KVTree(pool)
+    leases = [kv_tree.Lease(tree, tree.find([draw.randrange(3) for _ in range(draw.randrange(1, 12))])) for _ in range(30)]
+    nodes = list(dict.fromkeys(n for lease in leases for n in lease.node.path()))
+    stored = nodes[: draw.randrange(len(nodes))]
+    tree.place(draw.sample(stored, len(stored)), ())
+    new = [n for n in nodes if n.slot < 0]
+    tree.place(new, ())
+    plan = tree_attention.Plan(pool, new)
+    seen = [[] for _ in new]
+    for block in plan.blocks:
+        tokens, slots = torch.eye(len(new))[None, :, None], torch.eye(pool.capacity)[None]
+        shown = block.scores(tokens, torch.zeros(1, pool.capacity, len(new)), None, None)[0, :, 0]  # 0, or -inf where unseen
+        told = block.read((shown == 0).float()[None, :, None], slots)[0, :, 0]
+        for i, row in enumerate(told):
+            assert row.max() <= 1, "a block shows a token one slot twice"
+            seen[i] += row.nonzero()[:, 0].tolist()
+    assert [sorted(s) for s in seen] == [sorted(n.slot for n in node.path()) for node in new]
+    assert len(plan.blocks) == 3 or tree_attention.FAMILIES >= 0 or len({n.path()[0] for n in new}) == 1
+    assert leases
+
+
+def test_what_was_never_written_never_matters(monkeypatch):
+    """Memory comes with whatever it held: here with no numbers at all."""
+    real = torch.empty
+    monkeypatch.setattr("backends.kv_pool.torch.empty", lambda *shape, **options: real(*shape, **options).fill_(torch.nan))
+    monkeypatch.setattr(kv_tree, "FLOOR", 4)
+    plain, shared = pair()
+    check_same_answers(shared, plain, CONTEXTS, ["is", " question one"], max_tokens=12)
+    check_same_answers(shared, plain, [c + " six" for c in CONTEXTS], [], max_tokens=12)
 
 
 @pytest.mark.parametrize("kind", ["llama", "gemma3_text"])
@@ -207,7 +257,6 @@ def test_engines_agree_with_exact_on_an_enumerable_language():
 
 def test_a_tree_of_any_shape_keeps_its_books():
     """Holding, releasing and placing at random, against a count of what is reachable."""
-    from backends.kv_pool import KVPool
     from backends.kv_tree import KVTree, Lease
 
     draw = random.Random(0)

@@ -163,10 +163,10 @@ def test_a_bound_that_holds_no_token_is_refused():
 
 def test_an_attention_layout_it_gets_wrong_is_refused_by_its_numbers(monkeypatch):
     """A layout that runs but means something else: the self-test at load compares it with a plain forward."""
-    from backends.tree_attention import Plan
+    from backends.tree_attention import Block
 
-    real = Plan.masks
-    monkeypatch.setattr(Plan, "masks", lambda self, window: real(self, 1))
+    real = Block.mask
+    monkeypatch.setattr(Block, "mask", lambda self, window: real(self, 1))
     with pytest.raises(BackendError, match=r"cannot run the architecture 'llama': its logits differ by .* from the plain"):
         pair()
 

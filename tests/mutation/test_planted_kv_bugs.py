@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 import backends.kv_tree
+from backends import tree_attention
 from backends.kv_pool import KVPool
 from backends.kv_tree import KVTree, Lease, Node
 from backends.next_tokens import NextTokens
 from backends.shared import SharedModel
-from backends.tree_attention import Plan
+from backends.tree_attention import Block
 from inference import smc
 from ppl import model, sample
 from ppl.cost import Cost
@@ -119,22 +120,34 @@ def plant(bug):
     return bug
 
 
+def all_is_seen_in(patch, is_trunk):
+    real = Block._additive
+    patch.setattr(
+        Block, "_additive", lambda self, seen: real(self, seen | True if (self.groups == 1) == is_trunk else seen)
+    )
+
+
 @plant
 def every_token_sees_the_whole_trunk(patch):
-    real = Plan._additive
-    patch.setattr(Plan, "_additive", lambda self, seen: real(self, seen | True if seen is self.trunk_seen else seen))
+    all_is_seen_in(patch, True)
 
 
 @plant
 def padding_of_tails_is_seen(patch):
-    real = Plan._additive
-    patch.setattr(Plan, "_additive", lambda self, seen: real(self, seen | True if seen is self.tail_seen else seen))
+    all_is_seen_in(patch, False)
 
 
 @plant
 def a_sliding_window_is_ignored(patch):
-    real = Plan.masks
-    patch.setattr(Plan, "masks", lambda self, window: real(self, None))
+    real = Block.mask
+    patch.setattr(Block, "mask", lambda self, window: real(self, None))
+
+
+@plant
+def families_are_told_apart_too_late(patch):
+    real = tree_attention._families
+    patch.setattr(tree_attention, "FAMILIES", -(10**9))
+    patch.setattr(tree_attention, "_families", lambda rows, slots, n: (*real(rows, slots, n)[:2], real(rows, slots, n)[2] | True))
 
 
 @plant
