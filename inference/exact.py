@@ -49,11 +49,6 @@ class exact(Engine):  # noqa: N801
         for node in parked:
             choice = node.choice
             assert choice is not None
-            if not choice.dist.finite:
-                raise CapabilityError(
-                    f"exact cannot enumerate site {address(choice.name, choice.index)!r}: {choice.dist!r} has no finite support."
-                    " Use importance(particles=...) or smc(particles=...), or a finite choice such as lm.choice(context, [...])."
-                )
             if node.leaf.depth - node.barriers > self.max_effects:
                 raise CapabilityError(
                     f"exact: a path of {run.program.name} is longer than max_effects={self.max_effects} effects"

@@ -20,12 +20,10 @@ from typing import Any
 import numpy as np
 
 from inference.engine import Engine, engine
-from ppl.errors import CapabilityError
 from ppl.execution import Execution, Stop
 from ppl.population import log_sum_exp
 from ppl.results import Posterior
 from ppl.run import Run
-from ppl.trace import address
 
 NEG_INF = -math.inf
 
@@ -65,7 +63,6 @@ class stochastic_beam(Engine):  # noqa: N801
     def _next(self, run: Run, beam: Sequence[_Perturbed]) -> list[_Perturbed]:
         """The width + 1 best among what has ended and all children; only they are made."""
         parked = [node for node in beam if node.execution.running and node.execution.choice is not None]
-        _check_finite(parked)
         tables = run.supports([node.execution for node in parked])
         candidates = [node for node in beam if node not in parked]
         for node, table in zip(parked, tables, strict=True):
@@ -114,14 +111,3 @@ def _made(node: _Perturbed) -> _Perturbed:
     if parent.forks == 1:
         child.adopt(parent)
     return _Perturbed(child, node.log_prob, node.perturbed)
-
-
-def _check_finite(parked: Sequence[_Perturbed]) -> None:
-    for node in parked:
-        choice = node.execution.choice
-        assert choice is not None
-        if not choice.dist.finite:
-            raise CapabilityError(
-                f"stochastic_beam cannot enumerate site {address(choice.name, choice.index)!r}: {choice.dist!r} has no"
-                " finite support. Use smc(particles=...) or beam(width=...), or a finite choice such as lm.token(context)."
-            )

@@ -10,25 +10,22 @@ rejuvenation are built on them; inside an engine their model calls join the batc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
-import greenlet
 import numpy as np
 
 from ppl.distribution import Distribution
 from ppl.errors import ConstraintError, did_you_mean
 from ppl.execution import Execution, Forced, Policy, Stop
-from ppl.run import Run, begin
-from ppl.scheduler import Scheduler
-from ppl.streams import Key, LastingStream, Streams
-from ppl.tasks import Task
+from ppl.launch import inside_scheduler
+from ppl.run import Run
+from ppl.streams import Key, LastingStream
 from ppl.trace import Node, Selection, Trace, address, first_use
 
 if TYPE_CHECKING:
     from ppl.program import Program
 
-T = TypeVar("T")
 NEG_INF = -math.inf
 
 
@@ -239,35 +236,3 @@ def _lineage(stream: Any, run: Run) -> Key:
     if isinstance(stream, LastingStream):
         return stream.key()
     return stream.bytes(16) if isinstance(stream, np.random.Generator) else run.root
-
-
-def inside_scheduler(
-    program: Program, args: tuple[Any, ...], kwargs: dict[str, Any], body: Callable[[Run], T], heuristics: bool = False
-) -> T:
-    """Run `body` in the engine task that runs here, or in one made for it."""
-    here = greenlet.getcurrent()
-    if isinstance(here, Task) and _is_of(here.owner_run, program, args, kwargs):
-        return body(here.owner_run)
-
-    class _Operation:
-        uses_heuristic = heuristics
-
-        @staticmethod
-        def search(run: Run) -> T:
-            return body(run)
-
-    streams = Streams((0,))
-    scheduler = Scheduler()
-    run = Run(scheduler, program, args, kwargs, _Operation, streams, streams.root)
-    task = begin(run, lambda _: None)
-    scheduler.loop(lambda: task.dead)
-    if task.error is not None:
-        raise task.error
-    result: T = task.result
-    return result
-
-
-def _is_of(run: Run, program: Program, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether a run is of this program on these very arguments (compared by identity: they may be arrays)."""
-    given, own = [*args, *kwargs, *kwargs.values()], [*run.args, *run.kwargs, *run.kwargs.values()]
-    return run.program is program and len(given) == len(own) and all(a is b for a, b in zip(given, own, strict=True))

@@ -13,8 +13,9 @@ from ppl.boundary import isolate
 from ppl.current import execution_here
 from ppl.errors import OptionError, UsageError
 from ppl.execution import Execution
+from ppl.launch import alone, begin, begin_nested
 from ppl.requests import Request
-from ppl.run import Run, begin, begin_nested
+from ppl.run import Run
 from ppl.run_settings import RESERVED, RunSettings
 from ppl.scheduler import Scheduler
 from ppl.streams import Key, derive
@@ -173,7 +174,7 @@ class Program:
                 error.problem = i  # type: ignore[attr-defined]  # whose it is, for whoever reports it
             if error is not None and not (keep_going and isinstance(error, Exception)):
                 fatal.append(error)
-            results.append((i, error or settings.finish(task)))
+            results.append((i, error or settings.finish(task.result)))
             next_problem()
 
         for _ in range(window or len(problems)):
@@ -187,14 +188,9 @@ class Program:
     def _launch(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         settings = RunSettings(self, kwargs)
         self._check_arguments(args, kwargs)
-        scheduler = Scheduler()
-        run = settings.new_run(scheduler, args, kwargs)
         with errors_at_user_line():
-            task = begin(run, lambda task: None)
-            scheduler.loop(lambda: task.dead)
-            if task.error is not None:
-                raise task.error
-        return settings.finish(task)
+            result = alone(settings.new_run(Scheduler(), args, kwargs))
+        return settings.finish(result)
 
     def _check_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         try:

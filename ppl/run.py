@@ -20,13 +20,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ppl.continuation import Status
+from ppl.errors import CapabilityError
 from ppl.execution import Execution, Policy, Stop
 from ppl.problem import Problem
-from ppl.requests import Backend, Request
-from ppl.scheduler import Query
+from ppl.requests import Request
 from ppl.streams import LastingStream, derive
 from ppl.tasks import EngineWaits, Task, current_task
-from ppl.trace import Trace
+from ppl.trace import Trace, address
 
 if TYPE_CHECKING:
     from ppl.results import Posterior, Result, SearchResult
@@ -97,12 +97,18 @@ class Run(Problem):
     def supports(self, executions: Sequence[Execution]) -> list[list[tuple[Any, float]]]:
         """Of executions parked at finite choices: for each, its values of positive probability with their log-probs.
 
-        One batch of model calls for them all. Raises SupportError where a distribution cannot be enumerated.
+        One batch of model calls for them all. Raises CapabilityError at a choice that is not finite.
         """
         plans = []
         for execution in executions:
             assert execution.choice is not None
             dist = execution.choice.dist
+            if not dist.finite:
+                site = address(execution.choice.name, execution.choice.index)
+                raise CapabilityError(
+                    f"{type(self.engine).__name__} cannot enumerate site {site!r}: {dist!r} has no finite support."
+                    " Use importance(particles=...) or smc(particles=...), or a finite choice such as lm.choice(context, [...])."
+                )
             plans.append(dist.table() if dist.deferred else None)  # type: ignore[attr-defined]
         self.serve([r for plan in plans if plan is not None for r in plan.requests])
         tables = []
@@ -225,26 +231,3 @@ class Run(Problem):
         if self.scheduler.record is not None and hasattr(result, "traces"):
             result.events = self.scheduler.record.returned(self, result.traces)
         return result
-
-
-def begin(run: Run, on_done: Callable[[Task], None]) -> Task:
-    """Start a run's engine on its scheduler."""
-    run.scheduler.runs.append(run)
-    task = run.scheduler.spawn(run.search, run, on_done)
-    run.tasks.append(task)
-    return task
-
-
-def begin_nested(run: Run) -> Query:
-    """Start a run nested in another; the request is completed with its result."""
-    query = Query(backend=Backend())
-
-    def done(task: Task) -> None:
-        if task.error is not None:
-            query.fail(task.error)
-        else:
-            query.complete(task.result)
-        run.scheduler.answered(query)
-
-    begin(run, done)
-    return query

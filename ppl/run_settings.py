@@ -13,7 +13,6 @@ from ppl.streams import Key, Streams, StreamSource, check_seed
 if TYPE_CHECKING:
     from ppl.program import Program
     from ppl.scheduler import Scheduler
-    from ppl.tasks import Task
 
 RESERVED = ("seed", "limit", "engine", "live", "on_error")
 """The names of these options: no parameter of a program may be called so."""
@@ -71,9 +70,8 @@ class RunSettings:
             on_error=self.on_error or parent.on_error, parent=parent, seed=seed,
         )  # fmt: skip
 
-    def finish(self, task: Task) -> Any:
+    def finish(self, result: Any) -> Any:
         """The result of a run that is over, with who chose its engine."""
-        result = task.result
         if hasattr(result, "engine_source"):
             result.engine_source = self.source
         return result

@@ -182,8 +182,8 @@ def test_an_infinite_choice_without_replacement():
     with pytest.raises(CapabilityError) as caught:
         aimless.run(engine=stochastic_beam(2), seed=0)
     assert str(caught.value) == (
-        "stochastic_beam cannot enumerate site 'x': normal(mu=0, sd=1) has no finite support. Use smc(particles=...) or"
-        " beam(width=...), or a finite choice such as lm.token(context)."
+        "stochastic_beam cannot enumerate site 'x': normal(mu=0, sd=1) has no finite support. Use"
+        " importance(particles=...) or smc(particles=...), or a finite choice such as lm.choice(context, [...])."
     )
 
 
