@@ -85,7 +85,10 @@ class Grammar:
 
 
 def regex(pattern: str | re.Pattern[str]) -> Grammar:
-    """The texts that match a pattern as a whole, in Rust's notation: no look-around, no backreferences."""
+    """The texts that match a pattern as a whole, in Rust's notation: no look-around, no backreferences.
+
+    UsageError that marks the column for a pattern that cannot be read.
+    """
     pattern = pattern.pattern if isinstance(pattern, re.Pattern) else pattern
     if not isinstance(pattern, str):
         raise UsageError(f"regex expects a pattern, as in regex(r'[0-9]+'); found {pattern!r}.")
@@ -93,7 +96,10 @@ def regex(pattern: str | re.Pattern[str]) -> Grammar:
 
 
 def json_schema(schema: Any) -> Grammar:
-    """The JSON texts of a schema: a dict, its JSON text, or a Pydantic model. Properties come in the schema's order."""
+    """The JSON texts of a schema: a dict, its JSON text, or a Pydantic model. Properties come in the schema's order.
+
+    UsageError that names the part for a schema that asks for what llguidance cannot hold a text to.
+    """
     if hasattr(schema, "model_json_schema"):
         schema = schema.model_json_schema()
     if isinstance(schema, str):
@@ -122,7 +128,10 @@ def choices(texts: Iterable[str]) -> Grammar:
 
 
 def lark(rules: str) -> Grammar:
-    """The texts that rules in Lark's notation derive from `start`, in llguidance's dialect."""
+    """The texts that rules in Lark's notation derive from `start`, in llguidance's dialect.
+
+    UsageError that names line and column for rules that cannot be read.
+    """
     if not isinstance(rules, str):
         raise UsageError(f'lark expects rules, as in lark(\'start: "a" | "b"\'); found {rules!r}.')
     return Grammar("lark", rules)

@@ -75,6 +75,8 @@ class LanguageModel(Backend):
         truncated  what a text is that max_tokens cut before the grammar was complete: "drop" or "keep"
         guide      f(text so far, log-probs) -> log-weights proposes each token, over the same tokens; log p - log q
                    goes into the weight. A table hands it a dict, other models a tensor over token ids
+
+        Raises UsageError for a setting out of range, CapabilityError for a grammar or guide with a model that takes none.
         """
         if max_tokens is not None and (not isinstance(max_tokens, int) or max_tokens < 1):
             raise UsageError(f"max_tokens={max_tokens!r}: expected an int >= 1.")
@@ -98,7 +100,8 @@ class LanguageModel(Backend):
         """The distribution over the next token, the end included; finite, so that engines may enumerate it.
 
         `among` names single tokens, `grammar` texts that the token may begin (`grammar.after(text)`: go on with); the
-        rest has probability 0 and, as under `lm(..., grammar=)`, a draw weighs the mass kept.
+        rest has probability 0 and, as under `lm(..., grammar=)`, a draw weighs the mass kept. Raises as `lm(...)` does,
+        and UsageError for a name in `among` that is not one token.
         """
         constraint = constraint_on(self, grammar, among, mode, "keep")
         settings = Settings(temperature, top_p, top_k, constraint=constraint, guide=self._guide_of(guide, mode))
@@ -131,7 +134,10 @@ class LanguageModel(Backend):
         return Context(self, text)
 
     def context(self, given: Any) -> Context:
-        """What `lm(...)` accepts as a context, as one of this model's."""
+        """What `lm(...)` accepts as a context (a str, a chat, a prompt, or a list of turns), as one of this model's.
+
+        Raises UsageError for anything else.
+        """
         if isinstance(given, Context):
             return given.on(self)
         if isinstance(given, str):
