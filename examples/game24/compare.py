@@ -2,9 +2,10 @@
 
     python examples/game24/compare.py [--puzzles 100] [--seeds 3] [--engines smc best_of]
 
-Every engine runs `solve` on the same test puzzles under the same hard limit of tokens, guided by the same learned
-reward. "Returned right" is the share of puzzles whose best-weighted solution is right by the exact verifier, "share
-right" the weight on right solutions. Intervals are 95 %, over puzzles.
+Every engine runs `solve.scale` and its twin `solve.py` on the same test puzzles under the same hard limit of tokens,
+guided by the same learned reward. "Returned right" is the share of puzzles whose best-weighted solution is right by the
+exact verifier, "share right" the weight on right solutions, "twin" whether `solve.py` gave every puzzle the same
+solutions with the same weights. Intervals are 95 %, over puzzles.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import time
 import warnings
 from contextlib import nullcontext
 
+import numpy as np
 from checker import solved
 from display import Board, final_table, show_search
 from rich.console import Console
@@ -23,6 +25,7 @@ from inference import astar, beam, best_of, ets, importance, smc
 from ppl import Result, limit
 from ppl.events import recording, watching
 
+PROGRAMS = {"solve.scale": grammar.load(HERE / "solve.scale").solve, "solve.py": solve}
 TOKENS = 500  # per puzzle: 16 solutions of three lines
 ENGINES = {
     "best_of": best_of(n=16),
@@ -54,12 +57,22 @@ def readings(numbers: str, result: Result) -> tuple[float, float]:
     return float(is_right(numbers, result.best.value)), share
 
 
-def measure(name: str, puzzles: list[str], seed: int, board: Board) -> dict[str, list[float]]:
+def results_of(program: str, name: str, puzzles: list[str], seed: int, board: Board) -> list[Result]:
     """One engine over all puzzles, their model calls in common batches."""
     board.begin(name)
-    lm.forget()  # each engine pays for its own tokens
+    lm.forget()  # each engine and program pays for its own tokens
     with watching(board.watch):
-        results = solve.map(puzzles, engine=ENGINES[name], seed=seed, limit=limit(tokens=TOKENS))
+        return PROGRAMS[program].map(puzzles, engine=ENGINES[name], seed=seed, limit=limit(tokens=TOKENS))
+
+
+def same(one: Result, other: Result) -> bool:
+    """The same solutions in the same order, with the same weights to the tolerance of the model's numbers."""
+    return one.values == other.values and np.allclose(one.weights, other.weights, atol=1e-4)
+
+
+def measure(name: str, puzzles: list[str], seed: int, board: Board) -> dict[str, list[float]]:
+    """What one engine makes of both programs, by column."""
+    results, twins = (results_of(program, name, puzzles, seed, board) for program in PROGRAMS)
     read = [readings(p, r) for p, r in zip(puzzles, results, strict=True)]
     costs = [r.cost for r in results]
     return {
@@ -68,12 +81,13 @@ def measure(name: str, puzzles: list[str], seed: int, board: Board) -> dict[str,
         "tokens": [float(c.generated_tokens) for c in costs],
         "reward": [float(c.reward_tokens) for c in costs],
         "shared": [c.shared_tokens / max(c.shared_tokens + c.forwarded_tokens, 1) for c in costs],
+        "twin": [float(same(r, t)) for r, t in zip(results, twins, strict=True)],
     }
 
 
 def compare(engines: list[str], puzzles: list[str], seeds: int, console: Console) -> dict[str, dict[str, list[float]]]:
     found: dict[str, dict[str, list[float]]] = {}
-    board = Board(engines, len(puzzles) * seeds, readings, console)
+    board = Board(engines, len(PROGRAMS) * len(puzzles) * seeds, readings, console)
     with board.live or nullcontext():
         for name in engines:
             for seed in range(seeds):
@@ -83,16 +97,14 @@ def compare(engines: list[str], puzzles: list[str], seeds: int, console: Console
 
 
 def one_search(puzzles: list[str], console: Console) -> None:
-    """Draw how SMC found a solution that best-of-n missed, by the program's twin in the .scale language."""
-    twin = grammar.load(HERE / "solve.scale").solve
+    """Draw how SMC found a solution that best-of-n missed."""
+    program = PROGRAMS["solve.scale"]
     for numbers in puzzles:
-        missed = solve.run(numbers, engine=ENGINES["best_of"], seed=0)
+        missed = program.run(numbers, engine=ENGINES["best_of"], seed=0)
         with recording():
-            found = twin.run(numbers, engine=ENGINES["smc"], seed=0)
+            found = program.run(numbers, engine=ENGINES["smc"], seed=0)
         if not readings(numbers, missed)[0] and readings(numbers, found)[0]:
-            console.print(
-                "\nOne search, by the program's twin solve.scale; best-of-n misses this puzzle:", highlight=False
-            )
+            console.print("\nOne search by solve.scale; best-of-n misses this puzzle:", highlight=False)
             show_search(found, f"{numbers} -> 24", console)
             return
 
@@ -110,8 +122,8 @@ def main() -> None:
     title = f"Game of 24: {options.puzzles} unseen puzzles x {options.seeds} seed{'s' if options.seeds > 1 else ''}, at most {TOKENS} tokens each"
     console.print(final_table(found, title))
     console.print(
-        "tokens: drawn per puzzle · reward tokens: read by the reward · KV shared: of all tokens read, those computed"
-        f" before · {time.perf_counter() - start:.0f} s", style="dim", highlight=False,
+        "tokens: drawn per puzzle · reward tokens: read by the reward · KV shared: of all tokens read, those computed before"
+        f" · twin: solve.py found what solve.scale found · {time.perf_counter() - start:.0f} s", style="dim", highlight=False,
     )  # fmt: skip
     one_search(test_puzzles(options.puzzles), console)
 

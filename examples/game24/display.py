@@ -86,7 +86,8 @@ def interval(shares: Sequence[float]) -> str:
 
 
 def final_table(found: dict[str, dict[str, list[float]]], title: str) -> Table:
-    """One line an engine. The bar is the share of problems whose returned solution is right."""
+    """One line an engine. The bar is the share of problems whose returned solution is right; "same" says that both
+    programs gave every problem the same results, a count how many."""
     table = Table(
         title=title,
         title_justify="left",
@@ -96,7 +97,7 @@ def final_table(found: dict[str, dict[str, list[float]]], title: str) -> Table:
         pad_edge=False,
         padding=(0, 2, 0, 0),
     )
-    for column in ("\nengine", "returned\nright", "", "share\nright", "\ntokens", "reward\ntokens", "KV\nshared"):
+    for column in ("\nengine", "returned\nright", "", "share\nright", "\ntokens", "reward\ntokens", "KV\nshared", "\ntwin"):
         table.add_column(column, justify="left" if column in ("\nengine", "") else "right", no_wrap=True)
     best = max(sum(columns["returned"]) for columns in found.values())
     for name, columns in found.items():
@@ -104,7 +105,7 @@ def final_table(found: dict[str, dict[str, list[float]]], title: str) -> Table:
         style = "bold" if sum(columns["returned"]) == best else ""
         table.add_row(
             name, interval(columns["returned"]), Text(bar(mean["returned"], 10), style="green"),
-            interval(columns["share"]), f"{mean['tokens']:.0f}", f"{mean['reward']:.0f}", f"{mean['shared']:.0%}", style=style,
+            interval(columns["share"]), f"{mean['tokens']:.0f}", f"{mean['reward']:.0f}", f"{mean['shared']:.0%}", "same" if mean["twin"] == 1.0 else Text(f"{sum(columns['twin']):.0f}/{len(columns['twin'])}", "red"), style=style,
         )  # fmt: skip
     return table
 
