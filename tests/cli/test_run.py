@@ -86,7 +86,7 @@ def test_a_program_without_an_engine_gives_its_value(folder):
     assert scale("coins.py", "-i", "n=0").output.strip() == "coin:0"
 
 
-HEAVY = ("torch", "transformers", "pyro", "pandas", "scipy", "numpy")
+HEAVY = ("torch", "transformers", "pyro", "pandas", "scipy", "numpy", "pydantic")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["check", "toy.scale"], ["fmt", "--check", "toy.scale"], ["explain", "E104"], ["models"], ["engines"]], ids=" ".join)  # fmt: skip
