@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from grammar import check_expressions
 from grammar import syntax as s
 from grammar.check_context import Checker
 from grammar.check_fit import fit, missing
+from grammar.check_infer import check, infer
 from grammar.check_members import no_field
 from grammar.constants import folded_number
 from grammar.types import (
@@ -26,13 +26,13 @@ from grammar.types import (
 
 
 def index(c: Checker, expr: s.Index) -> Type:
-    kind = check_expressions.infer(c, expr.value)
+    kind = infer(c, expr.value)
     if isinstance(kind, TupleOf):
         return _tuple_item(c, expr, kind)
     if isinstance(kind, DictOf):
-        check_expressions.check(c, expr.index, kind.key, f"a key of '{c.quoted(expr.value)}'")
+        check(c, expr.index, kind.key, f"a key of '{c.quoted(expr.value)}'")
         return kind.value
-    position = check_expressions.infer(c, expr.index)
+    position = infer(c, expr.index)
     if not _sequence(c, expr.value, kind, "indexed"):
         return UNKNOWN
     fit(c, expr.index, position, INT, "an index")
@@ -40,7 +40,7 @@ def index(c: Checker, expr: s.Index) -> Type:
 
 
 def _tuple_item(c: Checker, expr: s.Index, kind: TupleOf) -> Type:
-    check_expressions.infer(c, expr.index)
+    infer(c, expr.index)
     place = folded_number(expr.index, c.constants)
     if not isinstance(place, int):
         c.report(
@@ -62,10 +62,10 @@ def _tuple_item(c: Checker, expr: s.Index, kind: TupleOf) -> Type:
 
 
 def part(c: Checker, expr: s.Slice) -> Type:
-    kind = check_expressions.infer(c, expr.value)
+    kind = infer(c, expr.value)
     for bound in (expr.start, expr.stop):
         if bound is not None:
-            check_expressions.check(c, bound, INT, "a bound of this slice")
+            check(c, bound, INT, "a bound of this slice")
     if not _sequence(c, expr.value, kind, "sliced"):
         return UNKNOWN
     return kind if isinstance(kind, ListOf) else STR
@@ -89,7 +89,7 @@ def _sequence(c: Checker, expr: s.Expr, kind: Type, done: str) -> bool:
 
 
 def update(c: Checker, expr: s.RecordUpdate) -> Type:
-    kind = check_expressions.infer(c, expr.record)
+    kind = infer(c, expr.record)
     seen: set[str] = set()
     for each in expr.updates:
         name = each.name.name
@@ -98,9 +98,9 @@ def update(c: Checker, expr: s.RecordUpdate) -> Type:
         seen.add(name)
         known = kind.fields.get(name) if isinstance(kind, RecordType) else None
         if known is not None:
-            check_expressions.check(c, each.value, known.type, f"field '{name}'")
+            check(c, each.value, known.type, f"field '{name}'")
             continue
-        check_expressions.infer(c, each.value)
+        infer(c, each.value)
         if isinstance(kind, RecordType):
             no_field(c, each.name, kind)
     if not isinstance(kind, RecordType) and kind != UNKNOWN:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from grammar import check_expressions
 from grammar import syntax as s
 from grammar.check_context import Checker
 from grammar.check_fit import fit, missing
+from grammar.check_infer import condition, dict_asked, infer, item_asked, items
 from grammar.check_narrowing import assume
 from grammar.check_types import hashable, resolve
 from grammar.symbols import Local
@@ -36,7 +36,7 @@ def comprehension(c: Checker, expr: s.Comprehension, want: Type | None) -> Type:
     with block(c):
         bind_targets(c, expr.targets, item, "loop", expr.iterable)
         if expr.condition is not None:
-            check_expressions.condition(c, expr.condition, "the condition of this comprehension")
+            condition(c, expr.condition, "the condition of this comprehension")
             assume(c, expr.condition, True)
         kind = _element(c, expr.element, want)
     c.undo(mark)
@@ -46,11 +46,11 @@ def comprehension(c: Checker, expr: s.Comprehension, want: Type | None) -> Type:
 def _element(c: Checker, element: s.Expr | s.Entry, want: Type | None) -> Type:
     if not isinstance(element, s.Entry):
         return ListOf(
-            check_expressions.items(c, (element,), check_expressions.item_asked(want), "an item of this list")
+            items(c, (element,), item_asked(want), "an item of this list")
         )
-    asked = check_expressions.dict_asked(want)
-    key = check_expressions.items(c, (element.key,), asked and asked.key, "a key of this dict")
-    value = check_expressions.items(c, (element.value,), asked and asked.value, "a value of this dict")
+    asked = dict_asked(want)
+    key = items(c, (element.key,), asked and asked.key, "a key of this dict")
+    value = items(c, (element.value,), asked and asked.value, "a value of this dict")
     if not hashable(key):
         c.report("E224", element.key, found=show(key))
         return UNKNOWN
@@ -68,7 +68,7 @@ def block(c: Checker) -> Iterator[None]:
 
 def iterated(c: Checker, expr: s.Expr) -> Type:
     """What a loop over `expr` gives: items of a list, keys of a dict."""
-    kind = check_expressions.infer(c, expr)
+    kind = infer(c, expr)
     if isinstance(kind, ListOf):
         return kind.item
     if isinstance(kind, DictOf):
@@ -134,7 +134,7 @@ def function(c: Checker, expr: s.Lambda, want: Type | None) -> Type:
             params.append(kind)
             if param.default is not None:
                 c.report("E113", param.default, name=param.name.name)
-                check_expressions.infer(c, param.default)
+                infer(c, param.default)
             c.declare(param.name, Local(param.name.name, kind, param.name.span, "parameter"))
         asked = (
             next((o.result for o in options(want) if isinstance(o, Function)), None)
@@ -142,7 +142,7 @@ def function(c: Checker, expr: s.Lambda, want: Type | None) -> Type:
             else None
         )
         result = resolve(c, expr.result) if expr.result is not None else None
-        found = check_expressions.infer(c, expr.body, result or asked)
+        found = infer(c, expr.body, result or asked)
         if result is not None:
             fit(c, expr.body, found, result, "the value of this fn")
     c.undo(mark)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from grammar import check_expressions, check_sites
+from grammar import check_sites
 from grammar import syntax as s
 from grammar.builtins import Builtin
 from grammar.check_arguments import Matched, match, shaped
 from grammar.check_context import Checker
 from grammar.check_fit import fit, jsonable, mismatch, missing, need_shown, orderable
+from grammar.check_infer import infer
 from grammar.constants import folded_number
 from grammar.signatures import ORDERED, SHOWN, VARS, WORDS, Param, Signature, bind, substitute
 from grammar.symbols import ResolvedCall
@@ -100,7 +101,7 @@ def _example(signature: Signature) -> str:
 def look_into(c: Checker, expr: s.Call) -> None:
     for arg in expr.args:
         if arg.value not in c.module.types:
-            check_expressions.infer(c, arg.value)
+            infer(c, arg.value)
 
 
 def _nearest(builtin: Builtin, positional: int) -> int:
@@ -129,7 +130,7 @@ def _by_types(
 
 def _type_of(c: Checker, value: s.Expr) -> Type:
     known = c.module.types.get(value)
-    return check_expressions.infer(c, value) if known is None else known
+    return infer(c, value) if known is None else known
 
 
 def _takes(
@@ -241,8 +242,8 @@ def _infer_argument(c: Checker, arg: s.Expr, want: Type, literals: bool) -> Type
             if isinstance(arg, s.DictExpr)
             else ListOf(kinds)
         )
-        return check_expressions.infer(c, arg, asked)
-    return check_expressions.infer(c, arg, want)
+        return infer(c, arg, asked)
+    return infer(c, arg, want)
 
 
 def _literal_texts(arg: s.Expr) -> list[str]:

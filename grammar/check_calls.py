@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from grammar import check_builtins, check_expressions
+from grammar import check_builtins
 from grammar import syntax as s
 from grammar.builtins import (
     DIST_METHODS,
@@ -18,7 +18,9 @@ from grammar.builtins import (
 from grammar.check_arguments import match
 from grammar.check_context import Checker, closest, closest_hint
 from grammar.check_fit import fit, jsonable, missing
+from grammar.check_infer import check, infer
 from grammar.check_members import FOREIGN_METHODS, field_of, no_method
+from grammar.check_names import module_member, value_of
 from grammar.symbols import (
     ExternSymbol,
     FunctionSymbol,
@@ -48,14 +50,14 @@ from grammar.types import (
 
 def call(c: Checker, expr: s.Call, want: Type | None) -> Type:
     """The type of a call; what it means is noted in `calls`."""
-    qualified, symbol = check_expressions.module_member(c, expr.callee)
+    qualified, symbol = module_member(c, expr.callee)
     if qualified or isinstance(expr.callee, s.Name):
         if not qualified:
             symbol = c.use(expr.callee)  # type: ignore[arg-type]
         return _call_symbol(c, expr, symbol)
     if isinstance(expr.callee, s.Member):
         return _call_method(c, expr, expr.callee)
-    return _call_value(c, expr, check_expressions.infer(c, expr.callee))
+    return _call_value(c, expr, infer(c, expr.callee))
 
 
 def _call_symbol(c: Checker, expr: s.Call, symbol: Symbol | None) -> Type:
@@ -78,7 +80,7 @@ def _call_symbol(c: Checker, expr: s.Call, symbol: Symbol | None) -> Type:
                 return grammar
             return check_builtins.call_builtin(c, expr, symbol, "builtin", name)
         case _:
-            kind_of = check_expressions.value_of(c, expr.callee, symbol)
+            kind_of = value_of(c, expr.callee, symbol)
             c.module.types[expr.callee] = kind_of
             return _call_value(c, expr, kind_of)
 
@@ -101,7 +103,7 @@ def _arguments(
                 if kind == "record"
                 else f"argument '{param.name}' of '{name}'"
             )
-            check_expressions.check(c, arg, param.type, place)
+            check(c, arg, param.type, place)
     _rest(c, expr, matched.args)
     return ResolvedCall(kind, target, matched.args)
 
@@ -111,13 +113,13 @@ def _rest(c: Checker, expr: s.Call, checked: Sequence[s.Expr | None]) -> None:
     done = {id(each) for each in checked}
     for arg in expr.args:
         if id(arg.value) not in done:
-            check_expressions.infer(c, arg.value)
+            infer(c, arg.value)
 
 
 def give_up(c: Checker, expr: s.Call) -> Type:
     """The callee was reported: look into the arguments only."""
     for arg in expr.args:
-        check_expressions.infer(c, arg.value)
+        infer(c, arg.value)
     return UNKNOWN
 
 
@@ -141,7 +143,7 @@ def _json_grammar(c: Checker, expr: s.Call) -> Type | None:
     if len(expr.args) != 1 or expr.args[0].name is not None:
         return None
     arg = expr.args[0].value
-    symbol = c.lookup(arg.name) if isinstance(arg, s.Name) else check_expressions.module_member(c, arg)[1]
+    symbol = c.lookup(arg.name) if isinstance(arg, s.Name) else module_member(c, arg)[1]
     if not isinstance(symbol, TypeSymbol):
         return None
     if not jsonable(symbol.type):
@@ -162,7 +164,7 @@ def _json_grammar(c: Checker, expr: s.Call) -> Type | None:
 
 
 def _call_method(c: Checker, expr: s.Call, callee: s.Member) -> Type:
-    kind = check_expressions.infer(c, callee.value)
+    kind = infer(c, callee.value)
     name = callee.name.name
     if kind == UNKNOWN:
         return give_up(c, expr)
@@ -271,10 +273,10 @@ def _call_function_value(c: Checker, expr: s.Call, kind: Function, name: str) ->
     positional = [each.value for each in expr.args]
     for index, arg in enumerate(positional):
         if index < len(kind.params):
-            found = check_expressions.infer(c, arg, kind.params[index])
+            found = infer(c, arg, kind.params[index])
             fit(c, arg, found, kind.params[index], f"argument {index + 1} of '{name}'")
         else:
-            check_expressions.infer(c, arg)
+            infer(c, arg)
     if len(positional) > len(kind.params):
         takes = f"{len(kind.params)} argument{'s' * (len(kind.params) != 1)}"
         c.report(

@@ -7,9 +7,9 @@ A function body is walked once, in order. `narrow` records what a condition or a
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from grammar import syntax as s
 from grammar.builtins import FUNCTIONS
@@ -53,6 +53,10 @@ FOREIGN_NAMES = {
 """Names that other languages know, or other places."""
 
 
+Rule: TypeAlias = Callable[["Checker", Any, Type | None], Type]
+"""The type of one form of expression, given the type that its place asks for."""
+
+
 class TooManyMistakes(Exception):
     """Ends the check of a file."""
 
@@ -71,11 +75,13 @@ class Body:
 
 
 class Checker:
-    """The state of checking one file. `constants` are the plain values of its constants; `fixed` says, while it is not
-    empty, where we are that only constant expressions may stand ("a const")."""
+    """The state of checking one file. `rules` say how each form of expression is typed; `constants` are the plain values
+    of its constants; `fixed` says, while it is not empty, where we are that only constant expressions may stand ("a
+    const")."""
 
-    def __init__(self, module: CheckedModule) -> None:
+    def __init__(self, module: CheckedModule, rules: Mapping[type[s.Node], Rule]) -> None:
         self.module = module
+        self.rules = rules
         self.source = module.source
         self.locals: dict[str, Local] = {}
         self.constants: dict[str, Scalar] = {}

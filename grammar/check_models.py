@@ -9,7 +9,7 @@ from grammar import syntax as s
 from grammar.builtins import MODEL_FORMS, ModelForm
 from grammar.check_arguments import match
 from grammar.check_context import Checker, closest_hint
-from grammar.check_expressions import check
+from grammar.check_infer import check
 from grammar.constants import NotConstant, fold
 from grammar.signatures import signature
 from grammar.symbols import ModelSymbol

@@ -6,11 +6,10 @@ so is `1 - p`; any other arithmetic leaves `prob` for `float`. There is no truth
 
 from __future__ import annotations
 
-from grammar import check_expressions
 from grammar import syntax as s
 from grammar.check_context import Checker, closest
-from grammar.check_fit import fit, missing, need_bool, orderable
-from grammar.check_narrowing import assume
+from grammar.check_fit import missing, need_bool, orderable
+from grammar.check_infer import infer
 from grammar.check_types import resolve
 from grammar.constants import folded_number
 from grammar.types import (
@@ -33,24 +32,22 @@ from grammar.types import (
     comparable,
     join,
     mentions,
-    merge,
     options,
     overlaps,
     quote,
     show,
-    without,
 )
 
 
 def binary(c: Checker, expr: s.Binary, want: Type | None) -> Type:
     """The type of `left op right`; an operand with another type is reported."""
-    left = check_expressions.infer(c, expr.left, want if expr.op == "+" else None)
+    left = infer(c, expr.left, want if expr.op == "+" else None)
     push = (
         left
         if expr.op == "+" and isinstance(left, (ListOf, DictOf)) and not mentions(left, (NEVER,))
         else want
     )
-    right = check_expressions.infer(c, expr.right, push if expr.op == "+" else None)
+    right = infer(c, expr.right, push if expr.op == "+" else None)
     return combine(c, expr, expr.left, left, expr.op, expr.right, right)
 
 
@@ -141,7 +138,7 @@ def _operand_hint(c: Checker, a: s.Node, left: Type, op: str, b: s.Expr, right: 
 
 
 def unary(c: Checker, expr: s.Unary) -> Type:
-    kind = check_expressions.infer(c, expr.operand)
+    kind = infer(c, expr.operand)
     if expr.op == "not":
         need_bool(c, expr.operand, kind, "the operand of 'not'")
         return BOOL
@@ -156,50 +153,10 @@ def unary(c: Checker, expr: s.Unary) -> Type:
     return UNKNOWN
 
 
-def logical(c: Checker, expr: s.Logical, want: Type | None) -> Type:
-    """`and`, `or` of conditions; `a or b` with an optional `a` is "a, else b"."""
-    left = check_expressions.infer(c, expr.left, want if expr.op == "or" and want != BOOL else None)
-    if expr.op == "or" and NONE in options(left):
-        return _default(c, expr, without(left, NONE), want)
-    if expr.op == "or" and left == UNKNOWN:
-        check_expressions.infer(c, expr.right, want)
-        return UNKNOWN
-    if expr.op == "or" and assignable(left, STR):
-        c.report(
-            "E203", expr.left, place="the left side of 'or'", found=show(left), hint=_text_default(c, expr)
-        )
-        check_expressions.infer(c, expr.right, want)
-        return UNKNOWN
-    mark = c.mark()
-    need_bool(c, expr.left, left, f"the left side of '{expr.op}'")
-    assume(c, expr.left, expr.op == "and")
-    right = check_expressions.infer(c, expr.right)
-    need_bool(c, expr.right, right, f"the right side of '{expr.op}'")
-    c.undo(mark)
-    return BOOL
-
-
-def _text_default(c: Checker, expr: s.Logical) -> str:
-    name = c.quoted(expr.left)
-    return f'a text is never none; write `{name} if {name} != "" else {c.quoted(expr.right)}`'
-
-
-def _default(c: Checker, expr: s.Logical, present: Type, want: Type | None) -> Type:
-    right = check_expressions.infer(c, expr.right, want or present)
-    merged = right if present == NEVER else merge(present, right)
-    if merged is None and want is not None and assignable(present, want) and assignable(right, want):
-        merged = want
-    if merged is None:
-        fit(c, expr.right, right, present, f"the default for '{c.quoted(expr.left)}'")
-        return present
-    fit(c, expr.right, right, merged, "the default")
-    return merged
-
-
 def compare(c: Checker, expr: s.Compare) -> Type:
-    left = check_expressions.infer(c, expr.left)
+    left = infer(c, expr.left)
     want = left if any(isinstance(o, Literal) for o in options(left)) else None
-    right = check_expressions.infer(c, expr.right, want)
+    right = infer(c, expr.right, want)
     if UNKNOWN in (left, right):
         return BOOL
     for node, kind, other in ((expr.left, left, right), (expr.right, right, left)):
@@ -283,7 +240,7 @@ def _order(c: Checker, expr: s.Compare, left: Type, right: Type) -> None:
 
 
 def is_type(c: Checker, expr: s.IsType) -> Type:
-    kind = check_expressions.infer(c, expr.value)
+    kind = infer(c, expr.value)
     part = resolve(c, expr.type)
     c.module.is_types[expr] = part
     if UNKNOWN in (kind, part):

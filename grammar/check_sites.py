@@ -6,11 +6,11 @@ tokens, or keep to a grammar.
 
 from __future__ import annotations
 
-from grammar import check_expressions
 from grammar import syntax as s
 from grammar.builtins import INFINITE, Builtin
 from grammar.check_context import Checker
 from grammar.check_fit import fit, mismatch
+from grammar.check_infer import infer
 from grammar.symbols import Local, ModelSymbol, ResolvedCall, Site
 from grammar.types import (
     BOOL,
@@ -69,7 +69,7 @@ def check_sample(c: Checker, expr: s.Sample) -> Type:
 
 def _distribution(c: Checker, expr: s.Expr, word: str) -> Type:
     """The values of the distribution that `word` stands before; UNKNOWN, reported, if it is none."""
-    kind = check_expressions.infer(c, expr)
+    kind = infer(c, expr)
     if isinstance(kind, DistOf):
         return kind.value
     if kind != UNKNOWN:
@@ -93,14 +93,14 @@ def _distribution_hint(c: Checker, expr: s.Expr, kind: Type) -> str | None:
 def observe(c: Checker, statement: s.Observe) -> None:
     """`observe v from D`: the value has to be one that D can give."""
     c.body.facts.weights = True
-    kind = check_expressions.infer(c, statement.distribution)
+    kind = infer(c, statement.distribution)
     if not isinstance(kind, DistOf):
-        check_expressions.infer(c, statement.value)
+        infer(c, statement.value)
         if kind != UNKNOWN:
             hint = _distribution_hint(c, statement.distribution, kind)
             c.report("E304", statement.distribution, word="from", found=show(kind), hint=hint)
         return
-    value = check_expressions.infer(c, statement.value, kind.value)
+    value = infer(c, statement.value, kind.value)
     need_capability(c, statement.distribution, "score", "observe")
     if UNKNOWN in (value, kind.value) or assignable(value, kind.value):
         return
@@ -207,7 +207,7 @@ def _warn_unbounded(c: Checker, expr: s.Expr) -> None:
 
 def check_log_weight(c: Checker, expr: s.Expr, word: str) -> None:
     """The value of `score` or `heuristic`: a log weight, never a probability or a sum of them."""
-    kind = check_expressions.infer(c, expr)
+    kind = infer(c, expr)
     probability = _probability_in(c, expr)
     if probability is not None:
         whole = probability is expr

@@ -10,8 +10,8 @@ from grammar import check_operators, check_sites
 from grammar import syntax as s
 from grammar.check_binders import bind_targets, block, iterated
 from grammar.check_context import Checker, closest_hint
-from grammar.check_expressions import check, condition, infer
 from grammar.check_fit import fit
+from grammar.check_infer import check, condition, infer
 from grammar.check_narrowing import assume, settle
 from grammar.check_types import resolve
 from grammar.constants import folded_number

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from grammar import syntax as s
 from grammar.check_binders import block
 from grammar.check_context import Body, Checker, closest_hint
-from grammar.check_expressions import check, condition, infer
+from grammar.check_infer import check, condition, infer
 from grammar.check_inference import EngineOptions, engine, program
 from grammar.symbols import FunctionSymbol, Local, TestCase
 from grammar.types import REGEX, STR, PosteriorOf, assignable, show, union

@@ -15,8 +15,9 @@ from grammar import syntax as s
 from grammar.builtins import FUNCTIONS
 from grammar.check_binders import block
 from grammar.check_context import Body, Checker, TooManyMistakes, closest
-from grammar.check_expressions import check, infer
 from grammar.check_fit import fit
+from grammar.check_forms import RULES
+from grammar.check_infer import check, infer
 from grammar.check_inference import infer_line, limit_line
 from grammar.check_models import check_model
 from grammar.check_statements import check_block
@@ -77,7 +78,7 @@ def check_module(
     models   models that the host puts in the place of declared ones, with their capabilities (None: unknown)
     externs  the functions that the host binds; None: not known yet, so that none is reported as missing
     """
-    c = Checker(CheckedModule(source, tree, path))
+    c = Checker(CheckedModule(source, tree, path), RULES)
     with suppress(TooManyMistakes):
         _check(c, imports or {}, models or {}, externs)
     c.module.diagnostics.sort(key=lambda each: each.span)
