@@ -107,6 +107,7 @@ class Chat(Value):
 
 
 def rebuilt(opening: tuple[Turn, ...] | str, pieces: tuple[str, ...]) -> Chat:
+    """A chat from what was saved of it: its opening, and what was added to it since."""
     chat = Chat(opening)
     for piece in pieces:
         chat = Chat(opening, chat, piece)

@@ -26,6 +26,7 @@ from grammar.types import (
 
 
 def index(c: Checker, expr: s.Index) -> Type:
+    """`xs[i]`: an item of a list or text, the value of a key of a dict, a fixed place of a tuple."""
     kind = infer(c, expr.value)
     if isinstance(kind, TupleOf):
         return _tuple_item(c, expr, kind)
@@ -62,6 +63,7 @@ def _tuple_item(c: Checker, expr: s.Index, kind: TupleOf) -> Type:
 
 
 def part(c: Checker, expr: s.Slice) -> Type:
+    """`xs[a:b]`: a part of a list or text, of the same type."""
     kind = infer(c, expr.value)
     for bound in (expr.start, expr.stop):
         if bound is not None:
@@ -89,6 +91,7 @@ def _sequence(c: Checker, expr: s.Expr, kind: Type, done: str) -> bool:
 
 
 def update(c: Checker, expr: s.RecordUpdate) -> Type:
+    """`r with {f: v}`: a record like r; every field exists, once, and takes what it is given."""
     kind = infer(c, expr.record)
     seen: set[str] = set()
     for each in expr.updates:

@@ -31,6 +31,7 @@ from grammar.types import (
 
 
 def comprehension(c: Checker, expr: s.Comprehension, want: Type | None) -> Type:
+    """`[e for x in xs if c]`: e and c are checked with x as an item of xs, in a block of their own."""
     item = iterated(c, expr.iterable)
     mark = c.mark()
     with block(c):
@@ -59,6 +60,7 @@ def _element(c: Checker, element: s.Expr | s.Entry, want: Type | None) -> Type:
 
 @contextmanager
 def block(c: Checker) -> Iterator[None]:
+    """Names bound inside are gone behind it."""
     c.open_block()
     try:
         yield
@@ -126,6 +128,7 @@ def _report_unpacking(c: Checker, targets: tuple[s.Identifier, ...], kind: Type,
 
 
 def function(c: Checker, expr: s.Lambda, want: Type | None) -> Type:
+    """`fn(x: T) => e`: what the place asks for fills in types that are not written."""
     mark = c.mark()
     with block(c):
         params = []

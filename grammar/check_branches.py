@@ -11,6 +11,7 @@ from grammar.types import BOOL, NEVER, NONE, STR, UNKNOWN, Type, assignable, mer
 
 
 def conditional(c: Checker, expr: s.Conditional, want: Type | None) -> Type:
+    """`a if c else b`: what a and b have in common, each seen with what c says there."""
     condition(c, expr.condition, "the condition of this `if`")
     branches, kinds = (expr.then, expr.otherwise), []
     for branch, truth in zip(branches, (True, False)):

@@ -99,6 +99,7 @@ def _example(signature: Signature) -> str:
 
 
 def look_into(c: Checker, expr: s.Call) -> None:
+    """Find the mistakes inside the arguments of a call that is wrong itself."""
     for arg in expr.args:
         if arg.value not in c.module.types:
             infer(c, arg.value)

@@ -264,5 +264,6 @@ def closest(found: str, known: Iterable[str]) -> str | None:
 
 
 def closest_hint(found: str, known: Iterable[str]) -> str | None:
+    """"did you mean" the closest of the known names, if one is close."""
     near = closest(found, known)
     return f"did you mean '{near}'?" if near else None

@@ -77,14 +77,17 @@ def common(c: Checker, exprs: tuple[s.Expr, ...], place: str, want: Type | None 
 
 
 def item_asked(want: Type | None) -> Type | None:
+    """What an item of a list has to be, where one list type is asked for."""
     lists = [o for o in options(want) if isinstance(o, ListOf)] if want is not None else []
     return lists[0].item if len(lists) == 1 else None
 
 
 def dict_asked(want: Type | None) -> DictOf | None:
+    """The dict that is asked for, where it is one."""
     dicts = [o for o in options(want) if isinstance(o, DictOf)] if want is not None else []
     return dicts[0] if len(dicts) == 1 else None
 
 
 def condition(c: Checker, expr: s.Expr, place: str) -> None:
+    """A condition is a `bool`; nothing else counts as true."""
     need_bool(c, expr, infer(c, expr), place)

@@ -181,6 +181,7 @@ def _listing(programs: Iterable[str]) -> str:
 
 
 def infer_line(c: Checker, decl: s.InferDecl) -> None:
+    """`infer p with e1, e2`: p is a program of this file and each engine can run it."""
     chosen = program(c, decl.program, decl, "infer")
     engines = [engine(c, written) for written in decl.engines]
     if c.module.inference is not None:
@@ -265,6 +266,7 @@ def _elsewhere(c: Checker, site: Site) -> list[Note]:
 
 
 def limit_line(c: Checker, decl: s.LimitDecl) -> None:
+    """`limit tokens = n`: known columns, each once, with positive numbers."""
     known = [f.name for f in dataclasses.fields(limit)] + [*FUEL]
     for each in decl.limits:
         name = each.name.name

@@ -29,6 +29,7 @@ from grammar.types import (
 
 
 def text(c: Checker, expr: s.Text, want: Type | None) -> Type:
+    """A text is a `str`, or its own literal type where that is asked for; holes show any value that can be shown."""
     for part in expr.parts:
         if not isinstance(part, str):
             need_shown(c, part, infer(c, part))
@@ -39,6 +40,7 @@ def text(c: Checker, expr: s.Text, want: Type | None) -> Type:
 
 
 def regex(c: Checker, expr: s.Regex, want: Type | None) -> Type:
+    """The pattern is tried here, so that its mistake stands at its place in the literal."""
     problem = bad_pattern(expr.pattern)
     if problem is not None:
         start = expr.span.start + 3 + problem.at
@@ -47,10 +49,12 @@ def regex(c: Checker, expr: s.Regex, want: Type | None) -> Type:
 
 
 def list_(c: Checker, expr: s.ListExpr, want: Type | None) -> Type:
+    """`[a, b]`: a list of what is asked for, or of what its items have in common."""
     return ListOf(items(c, expr.items, item_asked(want), "an item of this list"))
 
 
 def tuple_(c: Checker, expr: s.TupleExpr, want: Type | None) -> Type:
+    """`(a, b)`: each item by the type that its place asks for."""
     asked = (
         [o for o in options(want) if isinstance(o, TupleOf) and len(o.items) == len(expr.items)]
         if want
@@ -64,6 +68,7 @@ def tuple_(c: Checker, expr: s.TupleExpr, want: Type | None) -> Type:
 
 
 def dict_(c: Checker, expr: s.DictExpr, want: Type | None) -> Type:
+    """`{k: v}`: keys that can be compared, none of them written twice."""
     asked = dict_asked(want)
     keys = tuple(entry.key for entry in expr.entries)
     values = tuple(entry.value for entry in expr.entries)
@@ -92,6 +97,7 @@ def _report_doubles(c: Checker, keys: tuple[s.Expr, ...]) -> None:
 
 
 def chat(c: Checker, expr: s.ChatExpr, want: Type | None) -> Type:
+    """`chat { user t }`: every turn is a text."""
     for turn in expr.turns:
         found = infer(c, turn.value)
         if isinstance(found, DistOf):

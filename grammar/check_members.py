@@ -108,6 +108,7 @@ def field_of(c: Checker, expr: s.Member, kind: Type) -> Type:
 
 
 def no_field(c: Checker, name: s.Identifier, kind: RecordType) -> None:
+    """Report a field that is not there, with the closest one that is."""
     hint = closest_hint(name.name, kind.fields) or f"its fields are {', '.join(kind.fields)}"
     c.report("E214", name, what=f"'{kind.name}' has no field '{name.name}'", hint=hint)
 

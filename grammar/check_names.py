@@ -21,6 +21,7 @@ from grammar.types import UNKNOWN, Function, Type
 
 
 def name(c: Checker, expr: s.Name, want: Type | None) -> Type:
+    """A name as a value."""
     symbol = c.use(expr)
     return UNKNOWN if symbol is None else value_of(c, expr, symbol)
 
@@ -79,6 +80,7 @@ def module_member(c: Checker, expr: s.Expr) -> tuple[bool, Symbol | None]:
 
 
 def member(c: Checker, expr: s.Member, want: Type | None) -> Type:
+    """`a.b`: a name of an imported file, or a field."""
     qualified, symbol = module_member(c, expr)
     if qualified:
         return UNKNOWN if symbol is None else value_of(c, expr, symbol)

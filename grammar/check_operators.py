@@ -138,6 +138,7 @@ def _operand_hint(c: Checker, a: s.Node, left: Type, op: str, b: s.Expr, right: 
 
 
 def unary(c: Checker, expr: s.Unary) -> Type:
+    """`not c` of a bool; `-x`, `+x` of a number."""
     kind = infer(c, expr.operand)
     if expr.op == "not":
         need_bool(c, expr.operand, kind, "the operand of 'not'")
@@ -154,6 +155,7 @@ def unary(c: Checker, expr: s.Unary) -> Type:
 
 
 def compare(c: Checker, expr: s.Compare) -> Type:
+    """`==` of values that may be equal, `in` of a part and its whole, `<` of things that have an order."""
     left = infer(c, expr.left)
     want = left if any(isinstance(o, Literal) for o in options(left)) else None
     right = infer(c, expr.right, want)
@@ -240,6 +242,7 @@ def _order(c: Checker, expr: s.Compare, left: Type, right: Type) -> None:
 
 
 def is_type(c: Checker, expr: s.IsType) -> Type:
+    """`x is T`: worth asking only if it may be true and may be false."""
     kind = infer(c, expr.value)
     part = resolve(c, expr.type)
     c.module.is_types[expr] = part

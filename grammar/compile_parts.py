@@ -52,6 +52,7 @@ def into(k: Compiler, expr: s.Expr, target: int) -> None:
 
 
 def give_back(k: Compiler, expr: s.Expr) -> None:
+    """`return`: leave the function with the value."""
     ev = k.value(expr)
     k.emit(lambda then: instructions.give_back(ev), expr)
 

@@ -156,6 +156,7 @@ def log_prob(dist: Dist, value: Any) -> float:
 
 
 def prob(dist: Dist, value: Any) -> float:
+    """The probability of a value, or its density cut at 1, as `prob` values are."""
     return min(1.0, math.exp(log_prob(dist, value)))
 
 

@@ -33,10 +33,12 @@ FUEL = 0
 
 
 def constant(value: Any) -> Ev:
+    """The same value in every frame."""
     return lambda slots: value
 
 
 def slot(index: int) -> Ev:
+    """The value of a variable or temporary."""
     return itemgetter(index)
 
 
@@ -67,10 +69,12 @@ def at_place(k: Compiler, expr: s.Node, run: Ev) -> Ev:
 
 
 def literal(k: Compiler, expr: Any, parts: Sequence[Ev]) -> Ev:
+    """Numbers, `true`, `false` and `none`."""
     return constant(expr.value)
 
 
 def text(k: Compiler, expr: s.Text, parts: Sequence[Ev]) -> Ev:
+    """A text with its holes filled in."""
     if expr.literal is not None:
         return constant(str(expr.literal))
     holes = iter(parts)
@@ -85,6 +89,7 @@ def text(k: Compiler, expr: s.Text, parts: Sequence[Ev]) -> Ev:
 
 
 def name(k: Compiler, expr: s.Name, parts: Sequence[Ev]) -> Ev:
+    """The value that a name stands for where it is used."""
     return named(k, k.checked.names[expr])
 
 
@@ -102,6 +107,7 @@ def named(k: Compiler, symbol: Symbol) -> Ev:
 
 
 def member(k: Compiler, expr: s.Member, parts: Sequence[Ev]) -> Ev:
+    """A name of an imported file, a record's field, or a reading of a result."""
     if expr in k.checked.members:
         return named(k, k.checked.members[expr])
     kind = k.checked.types[expr.value]
@@ -124,20 +130,24 @@ def _listed(found: Any) -> Any:
 
 
 def list_of(k: Compiler, expr: s.ListExpr, parts: Sequence[Ev]) -> Ev:
+    """`[a, b]`, its items in order."""
     fuel = k.fuel
     return lambda slots: checked_list(List([part(slots) for part in parts]), fuel)
 
 
 def tuple_of(k: Compiler, expr: s.TupleExpr, parts: Sequence[Ev]) -> Ev:
+    """`(a, b)`, its items in order."""
     return lambda slots: tuple([part(slots) for part in parts])
 
 
 def dict_of(k: Compiler, expr: s.DictExpr, parts: Sequence[Ev]) -> Ev:
+    """`{k: v}`; of equal keys the last one counts."""
     keys, values = parts[0::2], parts[1::2]
     return lambda slots: Dict([(key(slots), value(slots)) for key, value in zip(keys, values, strict=True)])
 
 
 def chat(k: Compiler, expr: s.ChatExpr, parts: Sequence[Ev]) -> Ev:
+    """`chat { ... }`: one turn a line; an assistant turn at the end stays open, for the model to go on with."""
     roles = [turn.role.name for turn in expr.turns]
     opens = bool(roles) and roles[-1] in ("assistant", "prefill")
     roles = ["assistant" if role == "prefill" else role for role in roles]
@@ -157,6 +167,7 @@ def chat(k: Compiler, expr: s.ChatExpr, parts: Sequence[Ev]) -> Ev:
 
 
 def index(k: Compiler, expr: s.Index, parts: Sequence[Ev]) -> Ev:
+    """`xs[i]` and `d[k]`; a fault where there is nothing."""
     kind = k.checked.types[expr.value]
     value, key = parts
     what = k.quoted(expr.value)
@@ -189,6 +200,7 @@ def _quoted(key: Any) -> str:
 
 
 def part(k: Compiler, expr: s.Slice, parts: Sequence[Ev]) -> Ev:
+    """`xs[a:b]`, as in Python: bounds beyond the ends are the ends."""
     value, *bounds = parts
     rest = iter(bounds)
     nothing = constant(None)
@@ -204,6 +216,7 @@ def part(k: Compiler, expr: s.Slice, parts: Sequence[Ev]) -> Ev:
 
 
 def update(k: Compiler, expr: s.RecordUpdate, parts: Sequence[Ev]) -> Ev:
+    """`r with {f: v}`: a changed copy."""
     record, *values = parts
     kind = k.checked.types[expr.record]
     assert isinstance(kind, RecordType)
@@ -218,6 +231,7 @@ def update(k: Compiler, expr: s.RecordUpdate, parts: Sequence[Ev]) -> Ev:
 
 
 def pattern(k: Compiler, expr: s.Regex, parts: Sequence[Ev]) -> Ev:
+    """`re"..."`, compiled once."""
     return constant(Pattern(expr.pattern))
 
 

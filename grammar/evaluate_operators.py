@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 def binary(k: Compiler, expr: s.Binary, parts: Sequence[Ev]) -> Ev:
+    """Arithmetic and `+` of two operands, by their types."""
     left, right = parts
     kinds = k.checked.types[expr.left], k.checked.types[expr.right]
     return combine(k, expr, expr.op, left, right, kinds, expr.right)
@@ -108,6 +109,7 @@ def _float_power(left: Ev, right: Ev, at: Place) -> Ev:
 
 
 def unary(k: Compiler, expr: s.Unary, parts: Sequence[Ev]) -> Ev:
+    """`not`, `-` and `+`."""
     (operand,) = parts
     if expr.op == "not":
         return lambda slots: not operand(slots)
@@ -118,6 +120,7 @@ def unary(k: Compiler, expr: s.Unary, parts: Sequence[Ev]) -> Ev:
 
 
 def compare(k: Compiler, expr: s.Compare, parts: Sequence[Ev]) -> Ev:
+    """`==`, `in`, `<` and their kin."""
     left, right = parts
     kinds = k.checked.types[expr.left], k.checked.types[expr.right]
     if expr.op in ("in", "not in"):
@@ -152,6 +155,7 @@ def _membership(inside: bool, left: Ev, right: Ev) -> Ev:
 
 
 def is_type(k: Compiler, expr: s.IsType, parts: Sequence[Ev]) -> Ev:
+    """`x is T`, asked of the value."""
     (value,) = parts
     kind, linker = k.checked.is_types[expr], k.linker
     return lambda slots: holds(value(slots), kind, linker.shape)

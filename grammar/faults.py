@@ -59,6 +59,7 @@ class RunFault(ScaleError, PPLError):
 
 
 def located(fault: Fault, source: Source, span: Span) -> RunFault:
+    """A fault at its place, as the error that a host sees."""
     return RunFault([diagnostic(fault.code, source, span, **fault.words)])
 
 

@@ -63,6 +63,7 @@ class Pattern(Grammar):
 
 
 def choice(texts: List) -> Grammar:
+    """`choice([..])`: one of these texts."""
     if not texts:
         raise Fault(
             "E556", name="choice", problem="the list of texts is empty", mend="give at least one text"
@@ -71,4 +72,5 @@ def choice(texts: List) -> Grammar:
 
 
 def lark(rules: str) -> Grammar:
+    """`lark("...")`: what the rules derive from `start`."""
     return Grammar("lark", rules)

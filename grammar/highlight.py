@@ -66,6 +66,7 @@ def colour(lexed: Lexed, index: int) -> Any:
 
 
 def name_colour(lexed: Lexed, token: Token, index: int, before: str, after: str) -> Any:
+    """The colour of a name, from what stands around it."""
     opener = lexed.inside[index]
     if lexed.brace_kinds.get(opener) == "chat" and before in ("NEWLINE", "LBRACE"):
         return Name.Label  # a role

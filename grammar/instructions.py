@@ -20,6 +20,7 @@ Take = Callable[[Frame, Any], None]
 
 
 def assign(target: int, ev: Ev, then: int) -> Step:
+    """`target` is what `ev` gives."""
     def step(m: Machine) -> int:
         slots = m.slots
         slots[target] = ev(slots)
@@ -29,6 +30,7 @@ def assign(target: int, ev: Ev, then: int) -> Step:
 
 
 def unpack(take: Take, ev: Ev, then: int) -> Step:
+    """Several slots are filled from the parts of what `ev` gives."""
     def step(m: Machine) -> int:
         slots = m.slots
         take(slots, ev(slots))
@@ -38,10 +40,12 @@ def unpack(take: Take, ev: Ev, then: int) -> Step:
 
 
 def jump(to: int) -> Step:
+    """Go on elsewhere."""
     return lambda m: to
 
 
 def jump_unless(ev: Ev, then: int, otherwise: int) -> Step:
+    """To `otherwise` where the condition is false."""
     return lambda m: then if ev(m.slots) else otherwise
 
 
@@ -83,6 +87,7 @@ def count_down(counter: int, ev: Ev | None, then: int, end: int) -> Step:
 
 
 def append(target: int, ev: Ev, max_list: int, then: int) -> Step:
+    """`xs += [x]` in place of a new list."""
     def step(m: Machine) -> int:
         slots = m.slots
         items: List = slots[target]
@@ -98,6 +103,7 @@ def append(target: int, ev: Ev, max_list: int, then: int) -> Step:
 
 
 def call(code: Code, args: Sequence[Ev], target: int, then: int) -> Step:
+    """Call a function of the file: a frame of its own, and back to `then`."""
     def step(m: Machine) -> int:
         slots = m.slots
         frame = [slots[FUEL], *[arg(slots) for arg in args], *code.blank]
@@ -122,6 +128,7 @@ def call_value(function: Ev, args: Sequence[Ev], target: int, then: int) -> Step
 
 
 def give_back(ev: Ev) -> Step:
+    """`return`."""
     return lambda m: m.leave(ev(m.slots))
 
 
@@ -168,6 +175,7 @@ def _drawn(value: Any) -> Any:
 
 
 def observe(name: str, value: Ev, dist: Ev, then: int) -> Step:
+    """`observe v from D`."""
     def step(m: Machine) -> int:
         slots = m.slots
         seen = value(slots)
@@ -178,6 +186,7 @@ def observe(name: str, value: Ev, dist: Ev, then: int) -> Step:
 
 
 def score(ev: Ev, then: int) -> Step:
+    """`score w`."""
     def step(m: Machine) -> int:
         m.execution.score(ev(m.slots), m.path + "score")
         return then
@@ -221,6 +230,7 @@ def computed(closure: Ev) -> Ev:
 
 
 def checkpoint(then: int) -> Step:
+    """`checkpoint`."""
     def step(m: Machine) -> int:
         if m.saves:
             m.execution.state = (m.code, then, tuple(m.slots), m.path, m.depth, m.stack)
@@ -233,6 +243,7 @@ def checkpoint(then: int) -> Step:
 
 
 def record(name: str, ev: Ev, then: int) -> Step:
+    """`record name = value`."""
     def step(m: Machine) -> int:
         m.execution.keep(m.path + name, ev(m.slots))
         return then

@@ -15,6 +15,7 @@ from grammar.place import (
 
 
 def reason(p: Place) -> Mistake | None:
+    """`require c else`: the reason is a text."""
     if (
         p.before
         and p.before.type == "ELSE"
@@ -27,6 +28,7 @@ def reason(p: Place) -> Mistake | None:
 
 
 def missing_type(p: Place) -> Mistake | None:
+    """A type is wanted, and something else stands there."""
     return p.mistake("E039") if p.wants_type else None
 
 
@@ -39,12 +41,14 @@ def missing_value(p: Place) -> Mistake | None:
 
 
 def missing_else(p: Place) -> Mistake | None:
+    """`a if c` is only half a choice."""
     if "ELSE" in p.accepts and p.wants_operator and not p.accepts & CLOSING and p.token.type in CLOSING | {"COMMA"}:
         return p.mistake("E052")
     return None
 
 
 def missing_brace(p: Place) -> Mistake | None:
+    """A block is not opened, or an operator is missing before what looks like one."""
     if "LBRACE" not in p.accepts or p.wants_expression:
         return None
     if p.before and p.before.type == "WITH":
@@ -58,6 +62,7 @@ def missing_brace(p: Place) -> Mistake | None:
 
 
 def missing_name(p: Place) -> Mistake | None:
+    """Only a name can stand here."""
     if not p.wants_name:
         return None
     if p.before and p.before.type == "DOT":
@@ -71,6 +76,7 @@ def missing_name(p: Place) -> Mistake | None:
 
 
 def missing_expression(p: Place) -> Mistake | None:
+    """Only a value can stand here."""
     if not p.wants_expression:
         return None
     before, token = p.before, p.token
@@ -138,6 +144,7 @@ def missing_separator(p: Place) -> Mistake | None:
 
 
 def missing_line_end(p: Place) -> Mistake | None:
+    """A statement is complete, and the line goes on."""
     if not p.at_line_level or "NEWLINE" not in p.accepts:
         return None
     if p.token.type in STATEMENT_KEYWORDS | DECLARATION_KEYWORDS:
@@ -156,6 +163,7 @@ def missing_line_end(p: Place) -> Mistake | None:
 
 
 def missing_operator(p: Place) -> Mistake | None:
+    """Two values stand side by side."""
     if not p.wants_operator:
         return None
     words = [word for kind, word in TERMINALS.items() if kind in p.accepts & {"ELSE", "MAX", "FROM", "LBRACE", "ARROW"}]

@@ -64,6 +64,7 @@ def line_start(p: Place) -> Mistake | None:
 
 
 def loop_bound(p: Place) -> Mistake | None:
+    """`while c` without `max n`; the bound is supplied, so that the block is still read."""
     if (
         p.head.type == "WHILE"
         and "MAX" in p.accepts
@@ -76,12 +77,14 @@ def loop_bound(p: Place) -> Mistake | None:
 
 
 def observed_from(p: Place) -> Mistake | None:
+    """`observe v` without `from D`."""
     if p.head.type == "OBSERVE" and "FROM" in p.accepts and p.at_line_level and not p.later("FROM"):
         return p.mistake("E011")
     return None
 
 
 def loop_in(p: Place) -> Mistake | None:
+    """`for x` without `in`, or `not` without it in a comparison."""
     if "IN" in p.accepts and "COMPARE" not in p.accepts:
         if p.before and p.before.type == "NOT":
             return p.mistake("E029", expected="'in'", mend="write `x not in xs`; a negation stands in front: `not x`")
@@ -90,6 +93,7 @@ def loop_in(p: Place) -> Mistake | None:
 
 
 def parameter(p: Place) -> Mistake | None:
+    """A parameter without a type, or none where one must come."""
     if p.bracket != "params" or not p.before:
         return None
     if "COLON" in p.accepts and p.before.type == "NAME":
@@ -114,6 +118,7 @@ def declaration_form(p: Place) -> Mistake | None:
 
 
 def version_line(p: Place) -> Mistake | None:
+    """`scale N` with more or less than its number."""
     if p.head.type != "SCALE":
         return None
     return p.mistake(
@@ -124,12 +129,14 @@ def version_line(p: Place) -> Mistake | None:
 
 
 def field_form(p: Place) -> Mistake | None:
+    """A field of a record type that is not `name: T`."""
     if p.lines != "type" or not p.at_line_level:
         return None
     return p.mistake("E053", mend='write `name: T`, `name: T = default` or `name: T "what it means"`, one field a line')
 
 
 def nested_function(p: Place) -> Mistake | None:
+    """`fn` as a statement: functions stand at the top level."""
     if p.is_first and p.token.type == "FN" and p.lines == "block":
         mend = "move the function out of the block, or write `let f = fn(x: int) => ...`"
         return p.mistake("E026", word="fn", mend=mend)
@@ -137,12 +144,14 @@ def nested_function(p: Place) -> Mistake | None:
 
 
 def lambda_form(p: Place) -> Mistake | None:
+    """`fn(x: T)` without `=> e`."""
     if "FATARROW" in p.accepts and p.bracket != "params":
         return p.mistake("E054", mend="write '=>' and one expression after the parameters")
     return None
 
 
 def function_header(p: Place) -> Mistake | None:
+    """`fn name(x: T) -> T {` with a part missing."""
     header = p.head.type in ("FN", "PROGRAM", "EXTERN", "PURE", "IMPURE") and p.lines == ""
     if not header or not p.at_line_level:
         return None

@@ -94,12 +94,14 @@ def misspelled(p: Place) -> Mistake | None:
 
 
 def misplaced_sample(p: Place) -> Mistake | None:
+    """`sample` inside an expression: every random choice is a line of its own."""
     if p.token.type != "SAMPLE" or not (p.wants_expression or p.is_first):
         return None
     return p.mistake("E017")
 
 
 def keyword_as_name(p: Place) -> Mistake | None:
+    """A keyword used as a name; it is read as one, so that the rest of the line is."""
     before = p.before
     if before and p.index == p.start + 1 and p.token.type in ("EQUAL", "AUGMENT") and before.type in STATEMENT_KEYWORDS:
         return p.mistake("E103", at=before, word=str(before))
@@ -114,6 +116,7 @@ def keyword_as_name(p: Place) -> Mistake | None:
 
 
 def equal_sign(p: Place) -> Mistake | None:
+    """`=` for `==`, a changed part of a value, or `role = text`."""
     if p.token.type not in ("EQUAL", "AUGMENT"):
         return None
     plain = p.head.type in STARTS_OPERAND and p.at_line_level and p.lines == "block"
@@ -127,6 +130,7 @@ def equal_sign(p: Place) -> Mistake | None:
 
 
 def assignment_mend(p: Place) -> str:
+    """What to write instead of an assignment to a part of a value."""
     if p.before and p.before.type == "RSQB":
         return f"build the changed value: `{p.head} = {p.head} + ...`"
     if p.before and p.before.type == "RPAR":
@@ -135,6 +139,7 @@ def assignment_mend(p: Place) -> str:
 
 
 def colon(p: Place) -> Mistake | None:
+    """`:` for `{`, for `=`, or after a role."""
     if p.token.type != "COLON":
         return None
     if p.bracket == "chat" and p.before and p.before.type == "NAME":
@@ -152,6 +157,7 @@ def colon(p: Place) -> Mistake | None:
 
 
 def question_mark(p: Place) -> Mistake | None:
+    """`c ? a : b` and `a | b` of other languages."""
     if p.token.type == "QUESTION" and p.wants_operator:
         return p.mistake("E019", found="?", mend="a if condition else b")
     if p.token.type == "BAR" and p.wants_operator:
@@ -160,6 +166,7 @@ def question_mark(p: Place) -> Mistake | None:
 
 
 def chained_comparison(p: Place) -> Mistake | None:
+    """`a < b < c`."""
     if p.token.type in COMPARISONS and p.wants_operator and "AND" in p.accepts and "COMPARE" not in p.accepts:
         return p.mistake("E036", instead=[("AND", "and"), ("NUMBER", "1")])
     return None

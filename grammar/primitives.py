@@ -26,18 +26,21 @@ _DIGITS = 1300  # longer integers have more than 4096 bits
 
 
 def checked_int(value: int) -> int:
+    """An integer of at most so many bits."""
     if -BIG < value < BIG:
         return value
     raise Fault("E554", what="this integer")
 
 
 def checked_text(text: str, fuel: Fuel) -> str:
+    """A text within the limit of its length."""
     if len(text) > fuel.max_text:
         raise Exhausted(f"max_text: a text is longer than {fuel.max_text} characters")
     return text
 
 
 def checked_list(items: List, fuel: Fuel) -> List:
+    """A list within the limits of length, size and depth."""
     if len(items) > fuel.max_list:
         raise Exhausted(f"max_list: a list has more than {fuel.max_list} items")
     check_size(items._weight, items._depth, fuel)
@@ -48,6 +51,7 @@ def checked_list(items: List, fuel: Fuel) -> List:
 
 
 def log(x: float, floor: float | None = None) -> float:
+    """The natural logarithm, -inf at 0; with a floor, of at least that."""
     if floor is not None:
         x = max(x, floor)
     if x < 0:
@@ -56,6 +60,7 @@ def log(x: float, floor: float | None = None) -> float:
 
 
 def exp(x: float) -> float:
+    """e to the x; a fault where that is too large."""
     try:
         return math.exp(x)
     except OverflowError:
@@ -63,6 +68,7 @@ def exp(x: float) -> float:
 
 
 def round_number(x: float, digits: int | None = None) -> Any:
+    """To an integer, half to even; with digits, to a float."""
     try:
         return round(x) if digits is None else float(round(x, digits))
     except (ValueError, OverflowError):
@@ -70,6 +76,7 @@ def round_number(x: float, digits: int | None = None) -> Any:
 
 
 def to_int(x: Any) -> int | None:
+    """`int(x)`: of a text, none if it does not spell one."""
     if isinstance(x, str):
         return _spelled(x)
     try:
@@ -88,6 +95,7 @@ def _spelled(text: str) -> int | None:
 
 
 def to_float(x: Any) -> float | None:
+    """`float(x)`: of a text, none if it does not spell one."""
     if not isinstance(x, str):
         return float(x)
     text = x.strip()
@@ -95,10 +103,12 @@ def to_float(x: Any) -> float | None:
 
 
 def numbers(s: str) -> List:
+    """All numbers that stand in a text, in order."""
     return List(map(float, _NUMBER.findall(s)))
 
 
 def total(items: List) -> Any:
+    """The sum of a list."""
     found = sum(items)
     return checked_int(found) if isinstance(found, int) else found
 
@@ -132,10 +142,12 @@ def best_by(pick: Callable[..., Any], name: str) -> Callable[[List, List], Any]:
 
 
 def in_order(items: List, reverse: bool = False) -> List:
+    """Sorted, equal ones as they stood."""
     return List(sorted(items, reverse=reverse))
 
 
 def in_order_by(items: List, keys: List, reverse: bool = False) -> List:
+    """Sorted by keys, equal ones as they stood."""
     values, found = list(items), list(keys)
     return List(values[i] for i in sorted(range(len(values)), key=found.__getitem__, reverse=reverse))
 
@@ -153,10 +165,12 @@ def span(start: int, stop: int | None = None, step: int = 1) -> range:
 
 
 def contains(holder: Any, part: Any) -> bool:
+    """`part in holder`."""
     return part in holder
 
 
 def count(holder: Any, part: Any) -> int:
+    """How often a part occurs, overlaps not counted."""
     if isinstance(holder, str) and not part:
         raise refused("count", "the part is empty", "count a part of at least one character")
     return holder.count(part)  # type: ignore[no-any-return]

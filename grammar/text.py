@@ -74,6 +74,7 @@ def unindent(pieces: Sequence[Piece | Node]) -> list[Piece | Node]:
 
 
 def split_lines(pieces: Sequence[Piece | Node]) -> list[Line]:
+    """The pieces of a text by line, holes in the lines where they stand."""
     lines: list[Line] = [[]]
     for piece in pieces:
         if isinstance(piece, Node):
@@ -89,6 +90,7 @@ def split_lines(pieces: Sequence[Piece | Node]) -> list[Line]:
 
 
 def blank(line: Line) -> bool:
+    """Whether a line has nothing but blanks."""
     return all(isinstance(piece, Piece) and not piece.text.strip(" \t") for piece in line)
 
 

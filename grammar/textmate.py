@@ -79,19 +79,23 @@ def text() -> list[dict[str, Any]]:
 
 
 def escape() -> dict[str, Any]:
+    """What stands behind a backslash."""
     known = match("constant.character.escape.scale", r'\\(?:[ntr\\"$]|u\{[0-9A-Fa-f]{1,6}\})')
     return {"patterns": [known, match("invalid.illegal.escape.scale", r"\\.")]}
 
 
 def match(name: str, pattern: str) -> dict[str, Any]:
+    """A pattern and its scope."""
     return {"name": name, "match": pattern}
 
 
 def region(name: str, begin: str, end: str, inside: list[dict[str, Any]]) -> dict[str, Any]:
+    """Everything between two patterns."""
     return {"name": name, "begin": begin, "end": end, "patterns": inside}
 
 
 def words(which: Any) -> str:
+    """A pattern for any of these words."""
     return rf"\b(?:{'|'.join(sorted(which))})\b"
 
 

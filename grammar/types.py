@@ -172,10 +172,12 @@ def union(options: Iterable[Type]) -> Type:
 
 
 def optional(inner: Type) -> Type:
+    """`T?`"""
     return union([inner, NONE])
 
 
 def options(kind: Type) -> tuple[Type, ...]:
+    """The types that a union is of; a type that is none is its only one."""
     return kind.options if isinstance(kind, Union) else (kind,)
 
 
@@ -202,6 +204,7 @@ def size(kind: Type) -> int:
 
 
 def parts(kind: Type) -> tuple[Type, ...]:
+    """The types that a type is made of."""
     match kind:
         case ListOf(item) | DistOf(item):
             return (item,)

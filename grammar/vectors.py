@@ -42,6 +42,7 @@ def measure_all(values: Sequence[Any]) -> tuple[int, int]:
 
 
 def check_size(weight: int, depth: int, fuel: Fuel) -> None:
+    """Exhausted if a value has more parts or nests deeper than the run's limits."""
     if weight > 10 * fuel.max_list:
         raise Exhausted(f"max_list: a value has more than {10 * fuel.max_list} parts")
     if depth > MAX_NESTING:
