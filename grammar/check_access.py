@@ -8,21 +8,9 @@ from grammar.check_fit import fit, missing
 from grammar.check_infer import check, infer
 from grammar.check_members import no_field
 from grammar.constants import folded_number
-from grammar.types import (
-    INT,
-    NONE,
-    STR,
-    UNKNOWN,
-    DictOf,
-    DistOf,
-    ListOf,
-    RecordType,
-    TupleOf,
-    Type,
-    assignable,
-    options,
-    show,
-)
+from grammar.type_names import show
+from grammar.type_relations import assignable
+from grammar.types import INT, NONE, STR, UNKNOWN, DictOf, DistOf, ListOf, RecordType, TupleOf, Type, options
 
 
 def index(c: Checker, expr: s.Index) -> Type:

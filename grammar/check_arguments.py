@@ -8,7 +8,8 @@ from typing import Protocol
 
 from grammar import syntax as s
 from grammar.check_context import Checker, closest_hint
-from grammar.types import BOOL, FLOAT, INT, STR, UNKNOWN, Type, assignable
+from grammar.type_relations import assignable
+from grammar.types import BOOL, FLOAT, INT, STR, UNKNOWN, Type
 
 
 class AnyParam(Protocol):

@@ -13,21 +13,9 @@ from grammar.check_infer import condition, dict_asked, infer, item_asked, items
 from grammar.check_narrowing import assume
 from grammar.check_types import hashable, resolve
 from grammar.symbols import Local
-from grammar.types import (
-    INT,
-    NONE,
-    STR,
-    UNKNOWN,
-    DictOf,
-    DistOf,
-    Function,
-    ListOf,
-    TupleOf,
-    Type,
-    assignable,
-    options,
-    show,
-)
+from grammar.type_names import show
+from grammar.type_relations import assignable
+from grammar.types import INT, NONE, STR, UNKNOWN, DictOf, DistOf, Function, ListOf, TupleOf, Type, options
 
 
 def comprehension(c: Checker, expr: s.Comprehension, want: Type | None) -> Type:

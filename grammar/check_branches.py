@@ -7,7 +7,9 @@ from grammar.check_context import Checker
 from grammar.check_fit import fit, need_bool
 from grammar.check_infer import condition, infer
 from grammar.check_narrowing import assume
-from grammar.types import BOOL, NEVER, NONE, STR, UNKNOWN, Type, assignable, merge, options, show, without
+from grammar.type_names import show
+from grammar.type_relations import assignable, merge, without
+from grammar.types import BOOL, NEVER, NONE, STR, UNKNOWN, Type, options
 
 
 def conditional(c: Checker, expr: s.Conditional, want: Type | None) -> Type:

@@ -14,6 +14,8 @@ from grammar.check_infer import infer
 from grammar.constants import folded_number
 from grammar.signatures import ORDERED, SHOWN, VARS, WORDS, Param, Signature, bind, substitute
 from grammar.symbols import ResolvedCall
+from grammar.type_names import show
+from grammar.type_relations import assignable, union
 from grammar.types import (
     MAX_LITERALS,
     NEVER,
@@ -25,11 +27,8 @@ from grammar.types import (
     ListOf,
     Literal,
     Type,
-    assignable,
     mentions,
     options,
-    show,
-    union,
 )
 
 FIRST_ARGUMENT = ("builtin", "distribution")

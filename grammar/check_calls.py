@@ -29,6 +29,7 @@ from grammar.symbols import (
     Symbol,
     TypeSymbol,
 )
+from grammar.type_names import show, with_article
 from grammar.types import (
     GRAMMAR,
     MODEL,
@@ -43,8 +44,6 @@ from grammar.types import (
     RecordType,
     Type,
     options,
-    show,
-    with_article,
 )
 
 

@@ -16,7 +16,8 @@ from grammar.builtins import FUNCTIONS
 from grammar.constants import Scalar
 from grammar.diagnostics import Note, diagnostic
 from grammar.symbols import CheckedModule, Facts, Local, ModuleSymbol, Symbol
-from grammar.types import NEVER, STR, UNKNOWN, DistOf, Literal, Type, options, show
+from grammar.type_names import show
+from grammar.types import NEVER, STR, UNKNOWN, DistOf, Literal, Type, options
 
 SHOWN = 32
 """The longest piece of source that a message quotes."""

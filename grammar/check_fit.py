@@ -6,6 +6,8 @@ from grammar import syntax as s
 from grammar.check_context import Checker, closest
 from grammar.constants import folded_number
 from grammar.symbols import Local
+from grammar.type_names import quote, show
+from grammar.type_relations import assignable, conversion, union, without
 from grammar.types import (
     BOOL,
     CHAT,
@@ -27,14 +29,8 @@ from grammar.types import (
     TupleOf,
     Type,
     Union,
-    assignable,
-    conversion,
     options,
     parts,
-    quote,
-    show,
-    union,
-    without,
 )
 
 SHOWABLE = union((STR, INT, FLOAT, BOOL, PROB))

@@ -11,6 +11,8 @@ from __future__ import annotations
 from grammar import syntax as s
 from grammar.check_context import Checker
 from grammar.check_fit import fit, need_bool
+from grammar.type_names import show
+from grammar.type_relations import merge
 from grammar.types import (
     BOOL,
     CHAT,
@@ -25,9 +27,7 @@ from grammar.types import (
     ListOf,
     Type,
     mentions,
-    merge,
     options,
-    show,
     size,
 )
 

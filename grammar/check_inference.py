@@ -12,7 +12,7 @@ from grammar.check_sites import WORDS
 from grammar.constants import NotConstant, fold
 from grammar.diagnostics import Note
 from grammar.symbols import ExternSymbol, FunctionSymbol, Inference, ModelSymbol, Site
-from grammar.types import quote
+from grammar.type_names import quote
 from ppl.cost import limit
 from ppl.registry import ENGINES, REQUIRED, EngineEntry, Option
 

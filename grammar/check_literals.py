@@ -8,6 +8,8 @@ from grammar.check_fit import need_shown
 from grammar.check_infer import check, dict_asked, infer, item_asked, items
 from grammar.check_types import hashable
 from grammar.patterns import bad_pattern
+from grammar.type_names import show
+from grammar.type_relations import assignable
 from grammar.types import (
     BOOL,
     CHAT,
@@ -22,9 +24,7 @@ from grammar.types import (
     Literal,
     TupleOf,
     Type,
-    assignable,
     options,
-    show,
 )
 
 

@@ -17,20 +17,9 @@ from grammar.check_context import Checker, closest_hint
 from grammar.check_fit import missing
 from grammar.signatures import substitute
 from grammar.symbols import ExternSymbol, FunctionSymbol
-from grammar.types import (
-    NONE,
-    UNKNOWN,
-    BestOf,
-    DictOf,
-    DistOf,
-    PosteriorOf,
-    RecordType,
-    Type,
-    options,
-    show,
-    with_article,
-    without,
-)
+from grammar.type_names import show, with_article
+from grammar.type_relations import without
+from grammar.types import NONE, UNKNOWN, BestOf, DictOf, DistOf, PosteriorOf, RecordType, Type, options
 
 FOREIGN_METHODS = {
     "append": "values never change; write `{value} = {value} + [item]`, or `{value} += [item]`",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from grammar import syntax as s
 from grammar.check_context import Checker
 from grammar.symbols import Local
-from grammar.types import NONE, Literal, Type, union, within, without
+from grammar.type_relations import union, within, without
+from grammar.types import NONE, Literal, Type
 
 
 def assume(c: Checker, condition: s.Expr, truth: bool) -> None:

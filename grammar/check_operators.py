@@ -12,6 +12,8 @@ from grammar.check_fit import missing, need_bool, orderable
 from grammar.check_infer import infer
 from grammar.check_types import resolve
 from grammar.constants import folded_number
+from grammar.type_names import quote, show
+from grammar.type_relations import assignable, comparable, join, overlaps
 from grammar.types import (
     BOOL,
     CHAT,
@@ -28,14 +30,8 @@ from grammar.types import (
     ListOf,
     Literal,
     Type,
-    assignable,
-    comparable,
-    join,
     mentions,
     options,
-    overlaps,
-    quote,
-    show,
 )
 
 

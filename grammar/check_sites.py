@@ -12,6 +12,8 @@ from grammar.check_context import Checker
 from grammar.check_fit import fit, mismatch
 from grammar.check_infer import infer
 from grammar.symbols import Local, ModelSymbol, ResolvedCall, Site
+from grammar.type_names import show
+from grammar.type_relations import assignable, overlaps
 from grammar.types import (
     BOOL,
     FLOAT,
@@ -27,10 +29,7 @@ from grammar.types import (
     ListOf,
     Literal,
     Type,
-    assignable,
     options,
-    overlaps,
-    show,
 )
 
 NEEDS = {"call": "draw", "choice": "score", "token": "draw"}

@@ -16,7 +16,9 @@ from grammar.check_narrowing import assume, settle
 from grammar.check_types import resolve
 from grammar.constants import folded_number
 from grammar.symbols import Local
-from grammar.types import INT, NEVER, NONE, UNKNOWN, DictOf, DistOf, ListOf, Type, assignable, mentions, show
+from grammar.type_names import show
+from grammar.type_relations import assignable
+from grammar.types import INT, NEVER, NONE, UNKNOWN, DictOf, DistOf, ListOf, Type, mentions
 
 MAX_BRANCHES = 64
 """Behind more `else if` than these it is no longer kept what the conditions before were not."""

@@ -10,7 +10,9 @@ from grammar.check_context import Body, Checker, closest_hint
 from grammar.check_infer import check, condition, infer
 from grammar.check_inference import EngineOptions, engine, program
 from grammar.symbols import FunctionSymbol, Local, TestCase
-from grammar.types import REGEX, STR, PosteriorOf, assignable, show, union
+from grammar.type_names import show
+from grammar.type_relations import assignable, union
+from grammar.types import REGEX, STR, PosteriorOf
 from ppl.registry import ENGINES
 
 

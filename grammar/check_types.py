@@ -6,6 +6,7 @@ from grammar import syntax as s
 from grammar.check_context import Checker, closest_hint
 from grammar.signatures import GENERIC_ARITY, build_generic
 from grammar.symbols import CheckedModule, ConstSymbol, ExternSymbol, FunctionSymbol, ModuleSymbol, TypeSymbol
+from grammar.type_relations import assignable, union
 from grammar.types import (
     BOOL,
     FLOAT,
@@ -21,10 +22,8 @@ from grammar.types import (
     Literal,
     TupleOf,
     Type,
-    assignable,
     options,
     size,
-    union,
 )
 
 FOREIGN = {

@@ -10,7 +10,8 @@ from grammar import syntax as s
 from grammar.compile_parts import into, operands, start_loop
 from grammar.evaluate import Ev, constant, slot
 from grammar.symbols import Local
-from grammar.types import NONE, NUMBERS, STR, UNKNOWN, Type, assignable, options, without
+from grammar.type_relations import assignable, without
+from grammar.types import NONE, NUMBERS, STR, UNKNOWN, Type, options
 
 if TYPE_CHECKING:
     from grammar.compile import Compiler

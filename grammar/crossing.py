@@ -10,6 +10,7 @@ from grammar.distributions import Dist, Model
 from grammar.faults import BIG, Fuel
 from grammar.grammars import Grammar, Pattern
 from grammar.primitives import checked_list, checked_text
+from grammar.type_names import show
 from grammar.types import (
     BOOL,
     CHAT,
@@ -32,7 +33,6 @@ from grammar.types import (
     TupleOf,
     Type,
     Union,
-    show,
 )
 from grammar.values import Dict, Record, Shape
 from grammar.vectors import List, check_size, measure

@@ -20,7 +20,8 @@ from grammar.grammars import Pattern
 from grammar.primitives import checked_list, checked_text
 from grammar.primitives_text import show
 from grammar.symbols import ConstSymbol, ExternSymbol, FunctionSymbol, Local, ModelSymbol, Symbol
-from grammar.types import CHAT, STR, DictOf, RecordType, TupleOf, Type, assignable
+from grammar.type_relations import assignable
+from grammar.types import CHAT, STR, DictOf, RecordType, TupleOf, Type
 from grammar.values import Dict, Record
 from grammar.vectors import List
 

@@ -16,7 +16,9 @@ from grammar.linker import Linker
 from grammar.machine import Frame, Machine
 from grammar.parser import parse_expression
 from grammar.symbols import FunctionSymbol
-from grammar.types import BOOL, FLOAT, INT, PROB, STR, DictOf, ListOf, Literal, Type, assignable, show
+from grammar.type_names import show
+from grammar.type_relations import assignable
+from grammar.types import BOOL, FLOAT, INT, PROB, STR, DictOf, ListOf, Literal, Type
 from ppl.cost import limit as bounds
 from ppl.errors import UsageError
 from ppl.execution import Execution

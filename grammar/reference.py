@@ -16,7 +16,7 @@ from grammar.builtins import Builtin
 from grammar.codes import CODES, general
 from grammar.codes_entry import Code
 from grammar.tokens import GRAMMAR, keywords
-from grammar.types import show
+from grammar.type_names import show
 
 FAMILIES = {
     "E0": "Writing: characters, strings, brackets, statements",

@@ -19,32 +19,17 @@ from dataclasses import dataclass
 from functools import cache
 
 from grammar import types as t
-from grammar.types import (
-    NEVER,
-    Basic,
-    DictOf,
-    DistOf,
-    Function,
-    ListOf,
-    TupleOf,
-    Type,
-    Union,
-    Var,
-    assignable,
-    conversion,
-    mentions,
-    merge,
-    union,
-)
+from grammar.type_relations import assignable, conversion, merge, optional, union
+from grammar.types import NEVER, Basic, DictOf, DistOf, Function, ListOf, TupleOf, Type, Union, Var, mentions
 from ppl.registry import REQUIRED
 
 ORDERED, SHOWN, WORDS = "O", "S", "W"
 """Type parameters that do not take every type."""
 
 _SHORT: dict[str, Type] = {
-    "number": t.union((t.INT, t.FLOAT, t.PROB)),
-    "context": t.union((t.CHAT, t.STR)),
-    "texts": t.union((t.STR, t.ListOf(t.STR))),
+    "number": union((t.INT, t.FLOAT, t.PROB)),
+    "context": union((t.CHAT, t.STR)),
+    "texts": union((t.STR, t.ListOf(t.STR))),
 }
 _TOKEN = re.compile(r'\s*(->|>=|<=|\.\.\.|"[^"]*"|-?\d[\d.]*|\w+|\S)')
 _CONSTANTS = {"none": None, "true": True, "false": False}
@@ -139,11 +124,11 @@ class _Reader:
         options = [self.short_type()]
         while self.skip("|"):
             options.append(self.short_type())
-        return t.union(options)
+        return union(options)
 
     def short_type(self) -> Type:
         kind = self.atom()
-        return t.optional(kind) if self.skip("?") else kind
+        return optional(kind) if self.skip("?") else kind
 
     def atom(self) -> Type:
         token = self.take()

@@ -14,7 +14,8 @@ from grammar.diagnostics import ScaleError, Source
 from grammar.modules import check_file, check_text, project_root
 from grammar.parser import parse
 from grammar.symbols import CheckedModule
-from grammar.types import MODEL, show
+from grammar.type_names import show
+from grammar.types import MODEL
 from ppl import registry
 from ppl.registry import EngineEntry, ModelEntry, Option
 

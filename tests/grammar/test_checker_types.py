@@ -7,7 +7,8 @@ import pytest
 from grammar import syntax as s
 from grammar.modules import check_text
 from grammar.symbols import CheckedModule, Local, ResolvedCall
-from grammar.types import FLOAT, PROB, RecordType, show
+from grammar.type_names import show
+from grammar.types import FLOAT, PROB, RecordType
 
 HEAD = """
 model lm = smollm2()
