@@ -7,16 +7,17 @@ A model makes tokens of text and answers rows (`step`); what the rows are for is
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+import inspect
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Never
 
 from backends.distributions import ChoiceDistribution, TextDistribution, TokenDistribution
 from backends.drafts import Draft, charge_once
 from backends.masks import Lexicon, Mask, constraint_on
 from backends.settings import Guide, Settings
 from backends.text import Chat, Context, Text, Tokens, Turn, chat_of
-from ppl.errors import BackendError, CapabilityError, UsageError
+from ppl.errors import BackendError, CapabilityError, UsageError, did_you_mean
 from ppl.requests import Backend, Request
 
 __all__ = ["Draft", "LanguageModel", "Settings", "charge_once"]  # what one writes a model with
@@ -28,6 +29,13 @@ WITHOUT = {
     "hidden_states": "show hidden states, so reward heads need another model",
     "grammar": "keep to a grammar or a set of tokens, so grammar=, among= and guide= need another model",
 }
+
+
+def refuse_unknown(written: str, unknown: Mapping[str, Any], method: Callable[..., Any]) -> None:
+    """UsageError for an option that a method does not have, with those that it has."""
+    known = [p.name for p in inspect.signature(method).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    for name in unknown:
+        raise UsageError(f"{written} has no option {name!r}.{did_you_mean(name, known)} Its options: {', '.join(known)}.")
 
 
 class LanguageModel(Backend):
@@ -61,6 +69,7 @@ class LanguageModel(Backend):
         mode: str = "condition",
         truncated: str = "drop",
         guide: Guide | None = None,
+        **unknown: Never,
     ) -> TextDistribution:
         """The distribution over texts that follow `context`: a str, a chat or a prompt.
 
@@ -78,6 +87,7 @@ class LanguageModel(Backend):
 
         Raises UsageError for a setting out of range, CapabilityError for a grammar or guide with a model that takes none.
         """
+        refuse_unknown("lm(...)", unknown, LanguageModel.__call__)
         if max_tokens is not None and (not isinstance(max_tokens, int) or max_tokens < 1):
             raise UsageError(f"max_tokens={max_tokens!r}: expected an int >= 1.")
         stops = (stop,) if isinstance(stop, str) else tuple(stop)
@@ -96,6 +106,7 @@ class LanguageModel(Backend):
         grammar: Any = None,
         mode: str = "condition",
         guide: Guide | None = None,
+        **unknown: Never,
     ) -> TokenDistribution:
         """The distribution over the next token, the end included; finite, so that engines may enumerate it.
 
@@ -103,6 +114,7 @@ class LanguageModel(Backend):
         rest has probability 0 and, as under `lm(..., grammar=)`, a draw weighs the mass kept. Raises as `lm(...)` does,
         and UsageError for a name in `among` that is not one token.
         """
+        refuse_unknown("lm.token(...)", unknown, LanguageModel.token)
         constraint = constraint_on(self, grammar, among, mode, "keep")
         settings = Settings(temperature, top_p, top_k, constraint=constraint, guide=self._guide_of(guide, mode))
         return TokenDistribution(self, self.context(context), settings)

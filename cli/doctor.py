@@ -58,11 +58,11 @@ def _packages(console: Console, problems: list[str]) -> None:
     console.print("\n[bold]packages[/]")
     for package in PACKAGES:
         found = _version(package)
-        console.print(f"  {package:<14}{found or 'missing'}")
+        console.print(f"  {package:<18}{found or 'missing'}")
         if found is None:
             problems.append(f"the package {package} is missing. Type: pip install scale-ppl")
     for package in OPTIONAL:
-        console.print(f"  {package:<14}{_version(package) or '-  (optional)'}")
+        console.print(f"  {package:<18}{_version(package) or '-  (optional)'}")
 
 
 def _devices(console: Console) -> None:
@@ -71,9 +71,9 @@ def _devices(console: Console) -> None:
         return
     import torch
 
-    console.print(f"  cpu           {torch.get_num_threads()} threads")
+    console.print(f"  cpu               {torch.get_num_threads()} threads")
     for i in range(torch.cuda.device_count()):
-        console.print(f"  cuda:{i:<9}{escape(torch.cuda.get_device_name(i))}")
+        console.print(f"  cuda:{i:<13}{escape(torch.cuda.get_device_name(i))}")
     if torch.backends.mps.is_available():
         console.print("  mps           Apple GPU")
 
@@ -83,7 +83,7 @@ def _models(console: Console) -> None:
     for scheme, entry in MODELS.items():
         command = missing(scheme)
         console.print(
-            f"  {scheme:<14}{'ready' if command is None else escape('not here: ' + command)}  [dim]{escape(entry.form)}[/]"
+            f"  {scheme:<18}{'ready' if command is None else escape('not here: ' + command)}  [dim]{escape(entry.form)}[/]"
         )
 
 
@@ -93,7 +93,7 @@ def _rooms(console: Console, problems: list[str]) -> None:
     for room in ROOMS:
         place = where(room)
         mine = place is not None and place.parent == HOME
-        console.print(f"  {room:<14}{'ours' if mine else escape(f'NOT OURS: {place}')}", soft_wrap=True)
+        console.print(f"  {room:<18}{'ours' if mine else escape(f'NOT OURS: {place}')}", soft_wrap=True)
         if not mine:
             problems.append(f"`import {room}` finds {place}, not {HOME / room}: rename or remove it.")
         others = sorted(set(found.get(room, ())) - {"scale-ppl"})

@@ -10,7 +10,7 @@ import dataclasses
 import time
 from dataclasses import dataclass, field
 
-from ppl.errors import OptionError
+from ppl.errors import OptionError, did_you_mean
 
 
 @dataclass(slots=True)
@@ -97,6 +97,15 @@ class limit:  # noqa: N801  (reads as a function: run(..., limit=limit(tokens=40
     reward_tokens: int | None = None
     nodes: int | None = None
     seconds: float | None = None
+
+    def __new__(cls, *args: float | None, **bounds: float | None) -> limit:
+        for name in bounds:
+            if name not in cls.__match_args__:
+                raise OptionError(
+                    f"limit has no bound {name!r}.{did_you_mean(name, cls.__match_args__)} Bounds:"
+                    f" {', '.join(cls.__match_args__)}."
+                )
+        return object.__new__(cls)
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from ppl.current import require_execution
+from ppl.errors import UsageError
 from ppl.interpreter import Done as Done
 from ppl.requests import Backend, Evaluate, Plan, Request
 
@@ -100,6 +101,8 @@ def call(fn: Callable[..., T], *args: Any) -> T:
     A recorded effect: replay takes the answer from the record, and the calls of all particles run side by side. What
     it returns must not depend on anything the program cannot see again. An exception of `fn` is raised at this line.
     """
+    if not callable(fn):
+        raise UsageError(f"call: expected a function first, as in call(check, text); found {fn!r}.")
     label = f"call {getattr(fn, '__name__', type(fn).__name__)}"
     request = Evaluate(backend=CALLS, arguments=(fn, *args))
     result: T = require_execution("call").ask(Plan(label, [request], lambda results: results[0]))

@@ -34,6 +34,13 @@ def test_a_text_is_a_str_that_knows_its_path(lm):
     assert type(text + "x") is str and type(str(text)) is str
 
 
+def test_an_option_that_does_not_exist_is_named(lm):
+    with pytest.raises(UsageError, match=r"lm\(\.\.\.\) has no option 'max_token'\. Did you mean 'max_tokens'\? Its options: stop, max_tokens,"):
+        lm("", max_token=4)
+    with pytest.raises(UsageError, match=r"lm\.token\(\.\.\.\) has no option 'temprature'\. Did you mean 'temperature'\?"):
+        lm.token("", temprature=0.5)
+
+
 def test_contexts_grow_and_never_change(lm):
     prompt = lm.prompt("a?")
     longer = prompt + "ab"

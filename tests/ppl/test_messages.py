@@ -16,6 +16,7 @@ from ppl import (
     call,
     checkpoint,
     heuristic,
+    limit,
     model,
     observe,
     operations,
@@ -102,6 +103,12 @@ CASES = [
         UsageError,
         "sample('x[1]', ...): the next use of 'x' is 'x'. Uses of a name number themselves: write 'x', or a name that does not"
         " end in a number in brackets.",
+    ),
+    (lambda: call(1, 2), UsageError, "call: expected a function first, as in call(check, text); found 1."),
+    (
+        lambda: limit(token=5),
+        OptionError,
+        "limit has no bound 'token'. Did you mean 'tokens'? Bounds: tokens, calls, reward_calls, reward_tokens, nodes, seconds.",
     ),
     (lambda: bernoulli(1.5), UsageError, "bernoulli: p must lie in [0, 1], found 1.5"),
     (lambda: normal(0, -1), UsageError, "normal: sd must be positive and finite, found -1"),
