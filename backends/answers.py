@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from backends.kv_tree import Lease, Node
+from backends.laws import guided_by, law, masks_of
 from backends.masks import Mask
 from backends.next_tokens import NextTokens
 from backends.sampling import held
@@ -51,7 +52,7 @@ def _answer_alike(model: SharedModel, works: Sequence[Work]) -> None:
         logits = model.logits(torch.stack([n.hidden for n in chunk]))  # type: ignore[misc]
         said = Answers(model, {node: i for i, node in enumerate(chunk)}, logits, works[0].row.settings)  # type: ignore
         for work in said.without_numbers(works):
-            model._fail(work.row)
+            model.fail(work.row)
         said.draw_next([w for w in works if w.draft is not None and not w.row.done])
         for work in works:
             if work.draft is None and not work.row.done:
@@ -127,7 +128,7 @@ class Answers:
         for work, row in zip(works, rows, strict=True):
             assert work.draft is not None
             log_q = q.table(row)
-            guided = self.model._guided(work.draft, log_q) if valid[row] else None
+            guided = guided_by(work.draft, log_q) if valid[row] else None
             proposed.append(torch.full_like(log_q, -math.inf) if guided is None else guided)
         return NextTokens(torch.stack(proposed), Settings())
 
@@ -159,7 +160,7 @@ class Answers:
     def collect(self, work: Work) -> None:
         """Whatever these nodes say about a row that is not drawn; a score is complete when all its nodes were seen."""
         row: Any = work.row
-        masks = self.model._masks(row)
+        masks = masks_of(row, self.model)
         here = [i for i, node in enumerate(work.wanted) if node in self.place]
         if not here:
             return
@@ -188,4 +189,4 @@ class Answers:
         """Log-probs under mode="mask", where every position has a mask of its own."""
         at = [self.place[work.wanted[i]] for i in here]
         settings: Settings = work.row.settings  # type: ignore[attr-defined]
-        return self.model._law(self.logits[at], settings, [masks[i] for i in here])
+        return law(self.logits[at], settings, [masks[i] for i in here], self.ends)

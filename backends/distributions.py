@@ -189,7 +189,7 @@ class TokenDistribution(_AfterContext):
         return Text(str(text), text.tokens, None, self.model)
 
     def assess(self, value: Any) -> Plan[float]:
-        tokens, closed = path = self._path(value)
+        tokens, closed = path = self.path_of(value)
         mask = self._mask()
         if mask is not None and not (mask.ends if closed else mask.allows(tokens[0])):
             return Plan("score token", [], lambda _: NEG_INF)
@@ -199,7 +199,7 @@ class TokenDistribution(_AfterContext):
         constraint = self.settings.constraint
         return None if constraint is None else constraint.begin(self.model, self.settings)
 
-    def _path(self, value: Any) -> Path:
+    def path_of(self, value: Any) -> Path:
         if not isinstance(value, str):
             raise SupportError(f"a token is a str, found {type(value).__name__}: {value!r}.")
         if isinstance(value, Text) and value.finish == "end" and not value.tokens or value == self.model.end_text:

@@ -17,12 +17,12 @@ from typing import Any
 import torch
 
 from backends.drafts import Draft, charge_once
+from backends.laws import guided_by, law, masks_of
 from backends.masks import Lexicon, Mask
 from backends.passes import Batch, Passes
 from backends.precision import mixed
 from backends.running import Running, cacheable
-from backends.sampling import draw, end_log_prob, guided, held, log_probs
-from backends.settings import Settings
+from backends.sampling import draw, end_log_prob, held
 from backends.text import Context, Text, Tokens
 from backends.tokenizer import Tokenized, Tokenizer, end_ids
 from ppl.errors import BackendError
@@ -86,7 +86,7 @@ class HFModel(Tokenized):
         for row in rows:
             if row.state is None:
                 row.state = Draft(row)
-                self._charge_context(row)
+                self.charge_context(row)
         running = self._running
         if running is not None:
             running.keep(set(rows).__contains__)
@@ -109,7 +109,7 @@ class HFModel(Tokenized):
 
     def _begin(self, rows: list[Draw]) -> dict[Draw, torch.Tensor]:
         """Next-token logits of rows that are new here, equal texts read once; they are running from now on."""
-        readers = _by_path(rows, lambda row: self._path(row.context, row.state.tokens))
+        readers = _by_path(rows, lambda row: self.path_of(row.context, row.state.tokens))
         logits: dict[Draw, torch.Tensor] = {}
         for batch in self._passes.batches(dict.fromkeys(readers, 1)):
             cache = self._running.new_cache() if self._running is not None else None
@@ -123,7 +123,7 @@ class HFModel(Tokenized):
         """Draw every row's token, all rows of equal settings at once."""
         for group in self._valid_groups(rows, logits):
             drafts: list[Draft] = [rows[i].state for i in group]
-            log_p = self._law(logits[group], drafts[0].row.settings, [draft.mask for draft in drafts])
+            log_p = law(logits[group], drafts[0].row.settings, [draft.mask for draft in drafts], self.tokenizer.ends)
             log_q = self._proposal(log_p, drafts)
             for draft in [draft for draft, q in zip(drafts, log_q, strict=True) if q is None]:
                 draft.stick()
@@ -131,14 +131,6 @@ class HFModel(Tokenized):
             if going:
                 q = torch.stack([q for q in log_q if q is not None])
                 self._advance_all([drafts[i] for i in going], log_p[going], q)
-
-    def _law(self, logits: torch.Tensor, settings: Settings, masks: Sequence[Mask | None]) -> torch.Tensor:
-        """Log-probs under the distribution; under mode="mask" those of masked decoding, nan where it has none."""
-        if not settings.biased:
-            return log_probs(logits, settings)
-        bias = held([mask for mask in masks if mask is not None], self.tokenizer.ends, logits)
-        log_p = log_probs(logits + bias, settings)
-        return log_p.masked_fill(bias.amax(-1, keepdim=True) == -math.inf, math.nan)
 
     def _proposal(self, log_p: torch.Tensor, drafts: Sequence[Draft]) -> list[torch.Tensor | None]:
         """What draws every row's token: p on what is allowed, as a guide sees fit. None where nothing is left."""
@@ -149,19 +141,8 @@ class HFModel(Tokenized):
             log_q = (log_p + bias).log_softmax(-1)
         found: list[torch.Tensor | None] = [None if q.isnan().any() else q for q in log_q]
         if settings.guide is not None:
-            found = [self._guided(draft, q) for draft, q in zip(drafts, found, strict=True)]
+            found = [guided_by(draft, q) for draft, q in zip(drafts, found, strict=True)]
         return found
-
-    @staticmethod
-    def _guided(draft: Draft, log_q: torch.Tensor | None) -> torch.Tensor | None:
-        """What the row's guide makes of q. None where nothing is left, and where the guide failed, as its row does."""
-        if log_q is None:
-            return None
-        try:
-            return guided(draft.row.settings.guide, draft.text, log_q)
-        except Exception as error:
-            draft.row.fail(error)
-            return None
 
     def _advance_all(self, drafts: Sequence[Draft], log_p: torch.Tensor, log_q: torch.Tensor) -> None:
         """Draw from q, row by row, and tell each draft its token."""
@@ -182,10 +163,11 @@ class HFModel(Tokenized):
             if valid[i]:
                 groups.setdefault(row.settings.alike, []).append(i)
             else:
-                self._fail(row)
+                self.fail(row)
         return list(groups.values())
 
-    def _fail(self, row: Any) -> None:
+    def fail(self, row: Any) -> None:
+        """Fail a row whose logits are no numbers, with the layer that was the first to give none."""
         tail = self.decode(row.context.tokens[-12:])
         bad = (i for i, states in enumerate(self._layers(row)) if not bool(torch.isfinite(states).all()))
         first = next(bad, None)
@@ -198,7 +180,7 @@ class HFModel(Tokenized):
 
     def _layers(self, row: Any) -> Sequence[torch.Tensor]:
         """What each layer makes of a row's context, the embeddings first: to find where it goes wrong."""
-        (batch,) = self._passes.batches({self._path(row.context): 1})
+        (batch,) = self._passes.batches({self.path_of(row.context): 1})
         return self._passes.layers(batch)
 
     # -- reading ----------------------------------------------------------------------------------------------------
@@ -207,7 +189,7 @@ class HFModel(Tokenized):
         """Log-probs of given texts, and whole next-token tables."""
         asked = {row: self._asked(row) for row in rows}
         for row, (_, n) in asked.items():
-            self._charge_context(row)
+            self.charge_context(row)
             if isinstance(row, ScoreText):
                 row.cost.charge(scored_tokens=n)
                 if not n:
@@ -223,15 +205,15 @@ class HFModel(Tokenized):
     def _asked(self, row: Any) -> tuple[Tokens, int]:
         """What to feed for a row, and of how many last positions it needs the logits."""
         if isinstance(row, NextToken):
-            return self._path(row.context), 1
+            return self.path_of(row.context), 1
         tokens, closed = row.value
-        return self._path(row.context, tokens if closed else tokens[:-1]), len(tokens) + closed
+        return self.path_of(row.context, tokens if closed else tokens[:-1]), len(tokens) + closed
 
     def _read_off(self, row: Any, logits: torch.Tensor) -> None:
         if not torch.isfinite(logits.logsumexp(-1)).all():
-            self._fail(row)
+            self.fail(row)
             return
-        log_p = self._law(logits, row.settings, self._masks(row))
+        log_p = law(logits, row.settings, masks_of(row, self), self.tokenizer.ends)
         if isinstance(row, NextToken):
             row.complete(log_p[0].float().cpu())
             return
@@ -243,30 +225,23 @@ class HFModel(Tokenized):
         total = math.fsum(log_p[range(len(tokens)), list(tokens)].tolist())
         row.complete(total + float(end_log_prob(log_p[-1], self.tokenizer.ends)) if closed else total)
 
-    def _masks(self, row: Any) -> Sequence[Mask]:
-        """Where a row is scored under mode="mask": the mask at every position that is asked for."""
-        settings: Settings = row.settings
-        if not settings.biased or settings.constraint is None:
-            return []
-        tokens, closed = ((), True) if isinstance(row, NextToken) else row.value
-        return [*settings.constraint.along(self, settings, tokens)][: len(tokens) + closed]
-
     def _hidden_states(self, rows: list[HiddenStates]) -> None:
         """The last layer's output after the final norm."""
-        readers = _by_path(rows, lambda row: self._path(row.context))
+        readers = _by_path(rows, lambda row: self.path_of(row.context))
         for batch in self._passes.batches(dict.fromkeys(readers, 1)):
             self._charge_forward(readers, batch)
             states = self._passes.states(batch)
             for i, path in enumerate(batch.paths):
                 own = states[i, -len(path) :].float()
                 for row in readers[path]:
-                    self._charge_context(row)
+                    self.charge_context(row)
                     read = own[list(row.positions)]
                     row.complete((read if row.readout is None else row.readout(read)).cpu().numpy())
 
     # -- the model --------------------------------------------------------------------------------------------------
 
-    def _path(self, context: Context, tokens: Sequence[int] = ()) -> Tokens:
+    def path_of(self, context: Context, tokens: Sequence[int] = ()) -> Tokens:
+        """The tokens of a context and what follows it, as they are fed to the model."""
         return (*(context.tokens or self.nothing), *tokens)
 
     def _read(self, readers: Readers, batch: Batch, last: int, cache: Any = None) -> torch.Tensor:

@@ -251,7 +251,7 @@ class LanguageModel(Backend):
         """A reward that reads hidden states, or scores, is charged for the whole context."""
         return 0 if row.column in ("model_calls", None) else len(row.context.tokens)  # type: ignore[attr-defined]
 
-    def _charge_context(self, row: Any) -> None:
+    def charge_context(self, row: Any) -> None:
         """A row's context was handed to the model: by a program, or by a reward. A row of no column is part of another's."""
         if row.column is None:
             return

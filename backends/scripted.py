@@ -79,7 +79,7 @@ class Scripted(LanguageModel):
 
     def _begin(self, row: Draw | ScoreText) -> dict[Tokens, float]:
         replies = self._replies(row.context.text)
-        self._charge_context(row)
+        self.charge_context(row)
         row.cost.charge(forwards=1)
         return replies
 

@@ -80,7 +80,7 @@ class ServedModel(Tokenized):
         settings = row.settings
         if settings.warp != PLAIN:
             self._check_warp()
-        context = self._path(row)
+        context = self.path_of(row)
         said = self.server.complete(
             prompt=context, max_tokens=row.max_tokens, temperature=settings.temperature, top_p=settings.top_p,
             top_k=settings.top_k or -1, stop=list(settings.stop), include_stop_str_in_output=True,
@@ -111,7 +111,7 @@ class ServedModel(Tokenized):
             )
         if any(token in self.tokenizer.ends for token in tokens):
             return Reply((), (-math.inf,), 0, 0)  # a text does not go on after its end
-        context = self._path(row)
+        context = self.path_of(row)
         asked = (*tokens, self.tokenizer.ends[0]) if closed else tokens
         if not asked:
             return Reply((), (), 0, 0)
@@ -131,14 +131,14 @@ class ServedModel(Tokenized):
         said = self.server.complete(prompt=(*context, *tokens), max_tokens=1, prompt_logprobs=0)
         return Reply((), said.of_prompt(len(context), tokens), *said.usage)
 
-    def _path(self, row: Any) -> Tokens:
+    def path_of(self, row: Any) -> Tokens:
         path: Tokens = row.context.tokens
         return path or self.nothing
 
     # -- concluding, in the scheduler's thread ----------------------------------------------------------------------
 
     def _finish(self, row: Any, reply: Reply) -> None:
-        self._charge_context(row)
+        self.charge_context(row)
         row.cost.charge(shared_tokens=reply.found, forwarded_tokens=reply.read - reply.found + len(reply.tokens))
         if isinstance(row, ScoreText):
             row.cost.charge(scored_tokens=len(reply.log_probs))

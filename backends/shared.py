@@ -87,7 +87,7 @@ class SharedModel(HFModel):
         answer(self, works)
 
     def hold(self, context: Context) -> Lease:
-        return Lease(self.tree, self.tree.find(self._path(context)))
+        return Lease(self.tree, self.tree.find(self.path_of(context)))
 
     def lease(self, context: Context, leaf: Node) -> Lease:
         """A context keeps its own keys and values: they live as long as a trace can reach it."""

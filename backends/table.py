@@ -188,7 +188,7 @@ class TableLM(LanguageModel):
         return total
 
     def _begin(self, row: Any) -> None:
-        self._charge_context(row)
+        self.charge_context(row)
         row.cost.charge(forwarded_tokens=len(row.context.tokens))
 
 

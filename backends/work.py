@@ -32,9 +32,9 @@ class Work:
 def begin(model: SharedModel, row: Request) -> Work:
     """The work of a new row; its context is charged, and held in the tree."""
     assert isinstance(row, (Draw, ScoreText, NextToken, HiddenStates))
-    leaf = model.tree.find(model._path(row.context))
+    leaf = model.tree.find(model.path_of(row.context))
     path = leaf.path()
-    model._charge_context(row)
+    model.charge_context(row)
     row.cost.charge(shared_tokens=sum(n.slot >= 0 for n in path))
     lease = model.lease(row.context, leaf)
     if isinstance(row, Draw):
@@ -42,7 +42,7 @@ def begin(model: SharedModel, row: Request) -> Work:
     elif isinstance(row, ScoreText):
         tokens, ends = row.value
         row.cost.charge(scored_tokens=len(tokens) + ends)
-        full = model.tree.find(model._path(row.context, tokens))
+        full = model.tree.find(model.path_of(row.context, tokens))
         nodes = [leaf, *full.path()[len(path) :]]
         work = Work(row, nodes if ends else nodes[:-1], Lease(model.tree, full))
     elif isinstance(row, HiddenStates):

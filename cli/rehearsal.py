@@ -85,7 +85,7 @@ class StandInModel(LanguageModel):
                 row.complete([f" {i:03d}" for i in range(ALPHABET)])
 
     def _read(self, row: Any, beyond: Tokens = ()) -> None:
-        self._charge_context(row)
+        self.charge_context(row)
         path = (*row.context.tokens, *beyond)
         new = self._compute(path)
         row.cost.charge(forwarded_tokens=new, shared_tokens=len(path) - new)
