@@ -169,7 +169,7 @@ def test_a_stop_string_may_cross_tokens(lm):
     last = next(i for i, w in enumerate(words) if stop in w)
     begun = path[: last + 1]
     text = Text(lm.decode(begun), begun, "stop", lm)
-    assert dist.log_prob(text) == pytest.approx(path_log_prob(lm, lm._path(lm.prompt("")), begun, []), abs=1e-4)
+    assert dist.log_prob(text) == pytest.approx(path_log_prob(lm, lm.path_of(lm.prompt("")), begun, []), abs=1e-4)
     assert dist.log_prob(Text(lm.decode(path), path, "stop", lm)) == -math.inf  # it would have stopped before
     for i in range(40):
         drawn = lm("", stop="e", max_tokens=4, include_stop=False).sample(RNG(i))
