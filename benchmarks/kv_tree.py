@@ -173,6 +173,15 @@ class Bench:
         self.cost = result.cost
         return int(result.cost.generated_tokens)
 
+    def linear_layers(self, n: int, tokens: int) -> int:
+        """The linear layers of `tokens` drawn tokens alone, n at a time: no way of running this model is faster."""
+        layers = [m for m in self.shared.net.modules() if type(m) is torch.nn.Linear]
+        inputs = {m.in_features: torch.randn(n, m.in_features) for m in layers}  # one tensor, so that fused layers fuse
+        for _ in range(tokens // n):
+            for layer in layers:
+                layer(inputs[layer.in_features])
+        return tokens
+
     def text(self, n: int, start: int = 0) -> str:
         return str(self.plain.decode(self.ids[start : start + n]))
 
@@ -184,6 +193,7 @@ class Bench:
                 {
                     "generate, one prefill": lambda n=n: self.rivals.generate(ids, n, length),
                     "shared tree fp32": lambda n=n: self.ours(continuation, importance(particles=n), prompt, length),
+                    "its linear layers alone": lambda n=n: self.linear_layers(n, n * length),
                 },
                 self.rounds,
                 "generate, one prefill",
@@ -209,6 +219,7 @@ class Bench:
                     "expanded cache": lambda: self.rivals.smc(ids, n, steps, length),
                     "expanded cache, same fast linears": lambda: self.fast.smc(ids, n, steps, length),
                     "shared tree fp32": lambda: self.ours(steps_of, engine, prompt, steps, length),
+                    "its linear layers alone": lambda: self.linear_layers(n, n * steps * length),
                     "shared tree bf16": lambda: self.ours(steps_of, engine, prompt, steps, length, lm=bf16),
                 },
                 self.rounds,
