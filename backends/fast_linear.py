@@ -18,7 +18,8 @@ from torch import nn
 
 ROWS = 32  # rows the weights are packed for, and the probe is timed at
 SAMPLE = 4  # layers of a kind that are probed in one go: as in a forward, no cache holds their weights
-SECONDS = 0.2  # of timing either way, three times at least; the fastest counts
+ROUNDS = (3, 15)  # timings of either way, at least and at most, of which the fastest counts
+SECONDS = 0.2  # after so much of it, no more than the least
 FUSED = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 
 Group = Sequence[nn.Linear]  # layers that read the same input: one product computes them all
@@ -103,7 +104,7 @@ def _pays(groups: Sequence[Group]) -> bool:
     parts = [part for group in groups for part in group]
     fast: list[float] = []
     slow: list[float] = []
-    while len(slow) < 3 or sum(slow) < SECONDS:  # in turns: other load meets both
+    while len(slow) < ROUNDS[0] or (len(slow) < ROUNDS[1] and sum(slow) < SECONDS):  # in turns: other load meets both
         fast.append(_seconds(products, x))
         slow.append(_seconds(parts, x))
     return exact and min(fast) < min(slow)
