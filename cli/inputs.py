@@ -19,7 +19,7 @@ from ppl.errors import PPLError, did_you_mean
 
 
 @dataclass
-class Problem:
+class Job:
     """One set of arguments and what came of it. `where` is FILE:LINE, of a problem from a file."""
 
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Problem:
             self.result = outcome
 
 
-def read_inputs(program: Program, given: Sequence[str], keep_going: bool = False) -> tuple[list[Problem], bool]:
+def read_inputs(program: Program, given: Sequence[str], keep_going: bool = False) -> tuple[list[Job], bool]:
     """The problems, and whether they came from a file (one result per line then)."""
     files = [item[1:] for item in given if item.startswith("@")]
     named: dict[str, Any] = {}
@@ -49,22 +49,22 @@ def read_inputs(program: Program, given: Sequence[str], keep_going: bool = False
     if not files:
         if keep_going:
             raise CommandError("--keep-going is for many problems: write --input @FILE.jsonl")
-        return [Problem(_typed(program, named))], False
-    problems = []
+        return [Job(_typed(program, named))], False
+    jobs = []
     for number, line in enumerate(_lines(files[0]), 1):
         if not line.strip():
             continue
-        problem = Problem(where=f"{files[0]}:{number}", line=number)
+        job = Job(where=f"{files[0]}:{number}", line=number)
         try:
-            problem.arguments = _typed(program, {**_fields(program, line), **named})
+            job.arguments = _typed(program, {**_fields(program, line), **named})
         except CommandError as error:
             if not keep_going:
-                raise CommandError(f"{problem.where}: {error}") from None
-            problem.error = error
-        problems.append(problem)
-    if not problems:
+                raise CommandError(f"{job.where}: {error}") from None
+            job.error = error
+        jobs.append(job)
+    if not jobs:
         raise CommandError(f"{files[0]} holds no problems: expected lines such as {_example(program)}")
-    return problems, True
+    return jobs, True
 
 
 def _fields(program: Program, line: str) -> dict[str, Any]:

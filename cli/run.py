@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from cli.failure import CommandError, describe
-from cli.inputs import Problem, read_inputs, read_limit, read_seed
+from cli.inputs import Job, read_inputs, read_limit, read_seed
 from cli.live import Display
 from cli.program import load_program
 from ppl import Program, Result
@@ -64,30 +64,30 @@ def execute(request: Request) -> None:
         program = load_program(request.file, request.models, request.externs, request.untrusted)
         if from_program:  # a .py file may register an engine of its own
             options["engine"] = _engine(request.engine)
-        problems, from_file = read_inputs(program, request.inputs, request.keep_going)
-        _run(program, problems, from_file, request, options)
-    _report(problems, from_file, request)
+        jobs, from_file = read_inputs(program, request.inputs, request.keep_going)
+        _run(program, jobs, from_file, request, options)
+    _report(jobs, from_file, request)
 
 
-def _report(problems: Sequence[Problem], from_file: bool, request: Request) -> None:
-    done = [p.result for p in problems if p.error is None]
+def _report(jobs: Sequence[Job], from_file: bool, request: Request) -> None:
+    done = [p.result for p in jobs if p.error is None]
     for result in done:
         if request.engine is not None and isinstance(result, Result):
             result.engine_source = "--engine"
     if request.out is not None:
-        _save(problems, request)
+        _save(jobs, request)
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # they stand in the result itself
         if request.dry_run:
             _show_estimate(done, request.as_json)
         elif request.as_json:
-            _print_json(problems, from_file)
+            _print_json(jobs, from_file)
         else:
-            _show(problems, from_file)
-    failed = [p for p in problems if p.error is not None]
-    for problem in failed:
-        print(f"{problem.where}: {describe(problem.error)}", file=sys.stderr)  # type: ignore[arg-type]
+            _show(jobs, from_file)
+    failed = [p for p in jobs if p.error is not None]
+    for job in failed:
+        print(f"{job.where}: {describe(job.error)}", file=sys.stderr)  # type: ignore[arg-type]
     if failed:
-        print(f"{len(failed)} of {len(problems)} problems failed", file=sys.stderr)
+        print(f"{len(failed)} of {len(jobs)} problems failed", file=sys.stderr)
         raise SystemExit(1)
 
 
@@ -103,10 +103,10 @@ def _engine(text: str | None) -> Any:
 
 
 def _run(
-    program: Program, problems: Sequence[Problem], from_file: bool, request: Request, options: dict[str, Any]
+    program: Program, jobs: Sequence[Job], from_file: bool, request: Request, options: dict[str, Any]
 ) -> None:
     """Give every problem its result or its error."""
-    ready = [p for p in problems if p.error is None]
+    ready = [p for p in jobs if p.error is None]
     with ExitStack() as stack:
         record = stack.enter_context(recording(None if request.out is None else request.out / "events.jsonl"))
         engine = options["engine"] or program.engine
@@ -126,8 +126,8 @@ def _run(
             if from_file and hasattr(error, "problem"):
                 raise CommandError(f"{ready[error.problem].where}: {describe(error)}", plain=True) from error
             raise
-    for problem, result in zip(ready, results, strict=True):
-        problem.take(result)
+    for job, result in zip(ready, results, strict=True):
+        job.take(result)
 
 
 @contextmanager
@@ -160,35 +160,35 @@ def _writable(out: Path | None) -> None:
         raise CommandError(f"--out {str(out)!r}: cannot make this folder: {error.strerror}") from None
 
 
-def _save(problems: Sequence[Problem], request: Request) -> None:
+def _save(jobs: Sequence[Job], request: Request) -> None:
     """The run folder: result.json (result-0.json, ... of several), and run.json with what was asked."""
     out = request.out
     assert out is not None
     for old in out.glob("result*.json"):
         old.unlink()
     asked = []
-    for i, problem in enumerate(problems):
-        name = f"result-{i}.json" if len(problems) > 1 else "result.json"
-        if isinstance(problem.result, Result):
-            problem.result.save(out / name)
+    for i, job in enumerate(jobs):
+        name = f"result-{i}.json" if len(jobs) > 1 else "result.json"
+        if isinstance(job.result, Result):
+            job.result.save(out / name)
         asked.append({
-            "input": {k: encode(v) for k, v in problem.arguments.items()},
-            "result": name if isinstance(problem.result, Result) else None,
-            "error": None if problem.error is None else describe(problem.error),
+            "input": {k: encode(v) for k, v in job.arguments.items()},
+            "result": name if isinstance(job.result, Result) else None,
+            "error": None if job.error is None else describe(job.error),
         })  # fmt: skip
     data = {"file": request.file, "engine": request.engine, "seed": request.seed, "problems": asked}
     (out / "run.json").write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def _show(problems: Sequence[Problem], from_file: bool) -> None:
+def _show(jobs: Sequence[Job], from_file: bool) -> None:
     console = Console()
-    for problem in problems:
-        if problem.error is not None:
+    for job in jobs:
+        if job.error is not None:
             continue
         if from_file:
-            line = ", ".join(f"{k}={one_line(v)}" for k, v in problem.arguments.items())
+            line = ", ".join(f"{k}={one_line(v)}" for k, v in job.arguments.items())
             console.print(line, style="bold", markup=False, highlight=False)
-        console.print(problem.result, markup=not isinstance(problem.result, str))
+        console.print(job.result, markup=not isinstance(job.result, str))
 
 
 def _show_estimate(results: Sequence[Any], as_json: bool) -> None:
@@ -200,13 +200,13 @@ def _show_estimate(results: Sequence[Any], as_json: bool) -> None:
         show_estimate(results)
 
 
-def _print_json(problems: Sequence[Problem], from_file: bool) -> None:
+def _print_json(jobs: Sequence[Job], from_file: bool) -> None:
     if not from_file:
-        print(json.dumps(plain(problems[0].result), ensure_ascii=False, indent=1))
+        print(json.dumps(plain(jobs[0].result), ensure_ascii=False, indent=1))
         return
-    for problem in problems:
-        about: dict[str, Any] = {"line": problem.line, "input": {k: encode(v) for k, v in problem.arguments.items()}}
-        said = plain(problem.result) if problem.error is None else {"error": describe(problem.error)}
+    for job in jobs:
+        about: dict[str, Any] = {"line": job.line, "input": {k: encode(v) for k, v in job.arguments.items()}}
+        said = plain(job.result) if job.error is None else {"error": describe(job.error)}
         print(json.dumps({**about, **said}, ensure_ascii=False))
 
 

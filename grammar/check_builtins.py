@@ -11,6 +11,7 @@ from grammar.check_arguments import Matched, match, shaped
 from grammar.check_context import Checker
 from grammar.check_fit import fit, jsonable, mismatch, missing, need_shown, orderable
 from grammar.check_infer import infer
+from grammar.check_literals import rules
 from grammar.constants import folded_number
 from grammar.signatures import ORDERED, SHOWN, VARS, WORDS, Param, Signature, bind, substitute
 from grammar.symbols import ResolvedCall
@@ -273,7 +274,9 @@ def _check_constraints(
     bindings: Mapping[str, Type],
     name: str,
 ) -> None:
-    """Type parameters that do not take every type: what has an order, what can be shown, texts."""
+    """What types do not say: what has an order, what can be shown, texts; and rules that can be read."""
+    if name == "lark":
+        rules(c, pairs[0][1])
     for letter in (ORDERED, SHOWN, WORDS):
         kind = bindings.get(letter, UNKNOWN)
         place = next(

@@ -7,7 +7,7 @@ from grammar.check_context import Checker
 from grammar.check_fit import need_shown
 from grammar.check_infer import check, dict_asked, infer, item_asked, items
 from grammar.check_types import hashable
-from grammar.patterns import bad_pattern
+from grammar.patterns import bad_pattern, bad_rules
 from grammar.type_names import show
 from grammar.type_relations import assignable
 from grammar.types import (
@@ -46,6 +46,22 @@ def regex(c: Checker, expr: s.Regex, want: Type | None) -> Type:
         start = expr.span.start + 3 + problem.at
         c.report("E223", c.source.span(start, start + max(1, problem.length)), problem=problem.message)
     return REGEX
+
+
+def rules(c: Checker, expr: s.Expr) -> None:
+    """Rules that are written out as a text are tried here; a mistake stands at its place in them where it has one."""
+    if not isinstance(expr, s.Text) or expr.literal is None:
+        return
+    problem = bad_rules(expr.literal)
+    if problem is None:
+        return
+    begins = c.source.text.find(expr.literal, expr.span.start, expr.span.end)
+    if begins < 0 or problem.length == len(expr.literal):  # written with escapes, or wrong as a whole
+        line = expr.literal.count("\n", 0, problem.at) + 1
+        c.report("E233", expr, problem=problem.message + (f" (in line {line} of them)" if line > 1 else ""))
+        return
+    start = min(begins + problem.at, expr.span.end - 1)
+    c.report("E233", c.source.span(start, start + problem.length), problem=problem.message)
 
 
 def list_(c: Checker, expr: s.ListExpr, want: Type | None) -> Type:

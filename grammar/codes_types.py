@@ -251,6 +251,16 @@ define(
     in_program("record x = sorted([1, 0])"),
 )
 
+define(
+    "E233",
+    "these rules cannot be read: {problem}",
+    'a rule is a line `name: ...`, one of them `start`; names in capitals are of single tokens',
+    "Rules are written in Lark's notation as llguidance reads it: lower-case names derive, capitals are regular expressions "
+    "without look-around. They are read when the file is checked if llguidance is installed, else when they are first used.",
+    in_program('record x = lark("start: \\"a\\" | b")'),
+    in_program('record x = lark("start: \\"a\\" | b\\nb: \\"b\\"")'),
+)
+
 # ------------------------------------------------------------------------------- E3xx: the probabilistic part
 
 define(

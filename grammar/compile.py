@@ -186,7 +186,11 @@ class Compiler:
                 return evaluate_calls.comprehension(self, expr)
             case s.Lambda():
                 return self.closure(expr, [p.name for p in expr.params])
-        return RULES[type(expr)](self, expr, [self.direct(each) for each in self.operands(expr)])
+        return self.combined(expr, [self.direct(each) for each in self.operands(expr)])
+
+    def combined(self, expr: s.Expr, operands: Sequence[Ev]) -> Ev:
+        """The closure of an expression of RULES over those of its operands."""
+        return RULES[type(expr)](self, expr, operands)
 
     def _converted(self, expr: s.Expr, ev: Ev) -> Ev:
         target = self.checked.conversions.get(expr)

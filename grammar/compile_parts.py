@@ -37,9 +37,7 @@ def value(k: Compiler, expr: s.Expr) -> Ev:
             return _comprehension(k, expr)
         case s.Call() if key_of(k.checked.calls[expr]) is not None:
             return _keyed(k, expr)
-    from grammar.compile import RULES
-
-    return RULES[type(expr)](k, expr, operands(k, k.operands(expr)))
+    return k.combined(expr, operands(k, k.operands(expr)))
 
 
 def into(k: Compiler, expr: s.Expr, target: int) -> None:

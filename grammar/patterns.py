@@ -1,4 +1,4 @@
-"""Regular expressions: checked when a file is, by the engine that runs them.
+"""Regular expressions and grammars in Lark's notation: checked when a file is, by the engines that run them.
 
 Patterns run on RE2, in time linear in the text, so untrusted files may hold them. RE2 does not say where a pattern is
 wrong; Python's own compiler often does, and what RE2 leaves out (look-around, backreferences) is found by its spelling.
@@ -67,3 +67,26 @@ def _compile(pattern: str) -> str | None:
     except re2.error as error:
         return error.args[0].decode() if isinstance(error.args[0], bytes) else str(error)
     return None
+
+
+_MARKED = re.compile(r"(?:at )?(\d+)\((\d+)\): (.*)")
+
+
+def bad_rules(rules: str) -> BadPattern | None:
+    """What is wrong with rules in Lark's notation, or None; None too where llguidance is not installed to read them."""
+    try:
+        from llguidance import LLMatcher
+    except ImportError:
+        return None
+    found = LLMatcher.validate_grammar(LLMatcher.grammar_from_lark(rules))
+    if not found:
+        return None
+    first, *more = found.splitlines()
+    marked = _MARKED.match(first)
+    if marked is None:
+        return BadPattern(first[:1].lower() + first[1:], 0, len(rules))
+    line, column, message = int(marked[1]), int(marked[2]), marked[3]
+    reason = next((m.removeprefix("error: ") for m in more if m.startswith("error: ")), "")
+    message = message.split(" (in regex)")[0] + (f": {reason}" if reason else "")
+    before = rules.splitlines(keepends=True)[: line - 1]
+    return BadPattern(message, min(sum(map(len, before)) + column - 1, len(rules)), 1)
