@@ -10,6 +10,7 @@ Nothing that is stored is copied but into such a product, and sliding windows ar
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -228,9 +229,8 @@ def attend(
     scores = [block.scores(q, keys, sliding_window, softcap) for block in plan.blocks]
     weights = torch.softmax(torch.cat(scores, -1), -1, dtype=torch.float32).to(query.dtype)
     parts = torch.split(weights, [s.shape[-1] for s in scores], -1)
-    out = torch.zeros_like(q)
-    for block, part in zip(plan.blocks, parts, strict=True):
-        out += block.read(part, values)
+    reads = (block.read(part, values) for block, part in zip(plan.blocks, parts, strict=True))
+    out = reduce(torch.Tensor.add_, reads)
     return out.transpose(0, 1).reshape(1, tokens, kv_heads * group, width), None
 
 
