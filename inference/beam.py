@@ -72,12 +72,16 @@ class dvts(Engine):  # noqa: N801
         if self.expand == 1:
             run.warn(f"dvts(expand=1) has nothing to choose from: it is best_of(n={self.trees})")
 
+        founded = False
+
         def counts(level: Sequence[TreeNode]) -> list[int]:
+            nonlocal founded
             subtrees = [n.subtree % self.trees for n in level if n.subtree is not None]
             if not subtrees:
                 return [self.trees * self.expand] * len(level)
-            if len(set(subtrees)) < self.trees:
+            if not founded and len(set(subtrees)) < self.trees:
                 run.warn(f"dvts(trees={self.trees}): the first choice left fewer living branches than trees")
+            founded = True
             return allocation.dvts([n.rank for n in level], [n.finished for n in level], subtrees, self.expand)
 
         return LevelSearch(run, counts, children=self.children, branches=self.expand).result()

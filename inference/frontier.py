@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ppl.boundary import label, plain
 from ppl.errors import AllDead
 from ppl.execution import Execution, Stop
 from ppl.results import SearchResult
@@ -25,6 +26,9 @@ class Tree:
     children  "auto": a finite choice gives its most probable values, each a branch that carries log p; any other
               choice is drawn. "draw": every choice is drawn
     merge     equal draws become one child, + log(count)
+    most      a finite choice gets no more branches than this, whatever width is asked for
+    inner     whether "auto" branches inside a block too, at a finite choice that stands before no barrier; else it is
+              drawn like the rest of the block
     underway  executions that are being advanced; what a limit interrupted is found here
     dead      executions that died, for their reasons
     made      nodes so far, dead ones included
@@ -32,8 +36,11 @@ class Tree:
     left_out  a site of which some values got no branch; None if none was
     """
 
-    def __init__(self, run: Run, children: str, merge: bool = True) -> None:
-        self.run, self.children, self.merge = run, children, merge
+    def __init__(
+        self, run: Run, children: str, merge: bool = True, most: int | None = None, inner: bool = True
+    ) -> None:
+        self.run, self.children, self.merge, self.most = run, children, merge, most
+        self.stop = Stop.CHOICE if children == "auto" and inner else Stop.BARRIER
         self.underway: list[Execution] = []
         self.dead: list[Execution] = []
         self.made = 0
@@ -57,10 +64,7 @@ class Tree:
         starts = {p: p.leaf for p in ready}
         widths = dict(zip(parents, [width] * len(parents) if isinstance(width, int) else width, strict=True))
         families = self._newborn({p: widths[p] for p in ready})
-        self._advance(
-            [child for family in families.values() for child in family],
-            Stop.CHOICE if self.children == "auto" else Stop.BARRIER,
-        )
+        self._advance([child for family in families.values() for child in family], self.stop)
         for parent, family in families.items():
             living = [c for c in family if not c.dead]
             merged = self.merge and not self.branches(parent)
@@ -93,7 +97,8 @@ class Tree:
         families = {}
         for parent, width in parents.items():
             if parent in tables:
-                best = heapq.nlargest(width, tables[parent], key=lambda pair: pair[1])
+                most = width if self.most is None else min(width, self.most)
+                best = heapq.nlargest(most, tables[parent], key=lambda pair: pair[1])
                 if len(best) < len(tables[parent]):
                     self.left_out = self.left_out or _site(parent)
                 family = [parent.branch(value, log_prob) for value, log_prob in best]
@@ -131,25 +136,29 @@ def _site(execution: Execution) -> str:
 
 
 def _merge(children: list[Execution], start: Node) -> list[Execution]:
-    """Children that drew the same values since `start` become one, whose weight gains the log of their number."""
+    """Children that met the same since `start` become one, whose weight gains the log of their number."""
     groups: dict[Any, list[Execution]] = {}
     for child in children:
-        groups.setdefault(_drawn_since(child, start), []).append(child)
+        groups.setdefault(_met_since(child, start), []).append(child)
     for first, *others in groups.values():
         first.offset += math.log(1 + len(others))
         first.run.drop(others, "equal to another draw")
     return [group[0] for group in groups.values()]
 
 
-def _drawn_since(execution: Execution, start: Node) -> Any:
-    """What it drew, hashable. Texts are equal if their tokens and the way they ended are."""
-    drawn = [(n.address, n.value) for n in since(execution.leaf, start) if n.kind == "sample"]
-    label = tuple((site, v, getattr(v, "tokens", None), getattr(v, "finish", None)) for site, v in drawn)
-    try:
-        hash(label)
-    except TypeError:
-        return repr(label)
-    return label
+def _met_since(execution: Execution, start: Node) -> Any:
+    """What it drew and was told, hashable. Texts are equal if their tokens and the way they ended are.
+
+    Two inexact nested queries are never equal: what follows may read what they estimated.
+    """
+    met = [n for n in since(execution.leaf, start) if n.kind in ("sample", "ask")]
+    return label(tuple((n.address, *_told(n.value)) for n in met))
+
+
+def _told(value: Any) -> tuple[Any, ...]:
+    if isinstance(value, tuple):  # the results of nested queries, among others
+        return tuple(None if getattr(v, "is_exact", False) else plain(v) for v in value)
+    return plain(value), getattr(value, "tokens", None), getattr(value, "finish", None)
 
 
 @dataclass(frozen=True, slots=True)

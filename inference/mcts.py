@@ -11,7 +11,6 @@ Several leaves can be expanded in one batch. Each walk leaves a virtual loss beh
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -107,9 +106,9 @@ class mcts(Engine):  # noqa: N801
               "log" takes the number itself, for values that are no probabilities
 
     A node whose block calls no heuristic has its parent's value. A finished node is worth its scores, or what its last
-    heuristic said if it scored nothing; a dead one the least value seen. A child's prior is the probability of its
-    choices, of a text the geometric mean over its tokens, not normalised over siblings, as published; a choice that
-    is neither text nor finite counts as 1.
+    heuristic said if it scored nothing; a dead one 0, or the least value seen if that is below 0. A child's prior is
+    the geometric mean of the probabilities of its block's choices, of which each token of a text is one, not
+    normalised over siblings, as published; a choice that is neither text nor finite counts with probability 1.
     """
 
     uses_heuristic = True
@@ -143,7 +142,7 @@ class mcts(Engine):  # noqa: N801
             leaves, taken = self._walks(root, min(self.batch, left), least)
             deaths = len(tree.dead)
             families = tree.expand([leaf.execution for leaf in leaves], self.expand)
-            dead = Counter(e.parent_id for e in tree.dead[deaths:])
+            dead = tree.dead[deaths:]
             for vertex in taken:
                 vertex.taken = False
             for leaf, family in zip(leaves, families, strict=True):
@@ -151,7 +150,7 @@ class mcts(Engine):  # noqa: N801
                 leaf.children = [self._vertex(child, leaf) for child in family]
             least = min(least, *(child.value for leaf in leaves for child in leaf.children), 0.0)
             for leaf in leaves:
-                _settle(leaf, [least] * dead[leaf.execution.id])
+                _settle(leaf, [least for e in dead if leaf.execution.id in (e.id, e.parent_id)])
             left -= len(leaves)
 
     def _walks(self, root: Vertex, batch: int, loss: float) -> tuple[list[Vertex], list[Vertex]]:

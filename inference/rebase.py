@@ -28,8 +28,9 @@ class rebase(Engine):  # noqa: N801
 
     temperature  small: the best nodes get nearly all; large: equal shares
     scale        "reward" reads exp(rank), "log" the rank itself, for rewards outside [0, 1]
-    children     "auto": a node with n children gets its n most probable values at a finite choice, n draws at any
-                 other; "draw" draws at both. Equal draws stay apart, as published
+    children     "auto": a node with n children gets its n most probable values where it stands at a finite choice, n
+                 draws at any other; what else a step chooses is drawn. "draw" draws at all. Equal draws stay apart, as
+                 published
     """
 
     uses_heuristic = True

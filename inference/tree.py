@@ -1,8 +1,8 @@
 """Level-synchronous tree search: the one loop behind beam, DVTS, REBASE and ETS.
 
 All nodes of a level are compared, an allocation rule says how many children each gets (0 prunes it), and these advance
-to the next level together: one batch of model calls a level. A level ends at a barrier. A choice among finitely many
-values that stands before no barrier is branched on where it stands, but nobody is compared there.
+to the next level together: one batch of model calls a level. A level ends at a barrier. At a choice among finitely many
+values that stands before no barrier nobody is compared: a search branches on it where it stands, or draws it.
 """
 
 from __future__ import annotations
@@ -70,17 +70,17 @@ class LevelSearch:
     """One search. `rule` gives the number of children of each node of a level; a finished node stays if its is not 0.
 
     children   as in `Tree`; `merge` too
-    branches   children of a finite choice that stands before no barrier
+    branches   children of a finite choice that stands before no barrier; None: it is drawn, as a part of its step
     most       a finite choice gets no more children than this, whatever the rule says
     lookahead  levels that a node is run ahead for its rank, by most probable values or single draws
     """
 
     def __init__(
-        self, run: Run, rule: Rule, *, children: str, branches: int = 1, most: int | None = None,
+        self, run: Run, rule: Rule, *, children: str, branches: int | None = None, most: int | None = None,
         merge: bool = False, lookahead: int = 0,
     ) -> None:  # fmt: skip
-        self.run, self.rule, self.branches, self.most, self.lookahead = run, rule, branches, most, lookahead
-        self.tree = Tree(run, children, merge)
+        self.run, self.rule, self.branches, self.lookahead = run, rule, branches, lookahead
+        self.tree = Tree(run, children, merge, most, inner=branches is not None)
         self.frontier: list[TreeNode] = []
         self.growing: set[TreeNode] = set()
         self.told_apart = False
@@ -111,7 +111,7 @@ class LevelSearch:
     def _level(self, counts: Sequence[int]) -> None:
         """Give every node its children, and go on to the next level."""
         self._grow({node: count for node, count in self._keep(counts).items() if not node.finished})
-        while any(node.uncompared for node in self.frontier):
+        while self.branches is not None and any(node.uncompared for node in self.frontier):
             self._grow({node: self.branches for node in self.frontier if node.uncompared})
         if self.lookahead:
             self._look_ahead([node for node in self.frontier if not node.finished])
@@ -120,13 +120,8 @@ class LevelSearch:
     def _grow(self, counts: dict[TreeNode, int]) -> None:
         """Put children in the place of these nodes."""
         self.growing = set(counts)
-        executions = [node.execution for node in counts]
-        most = self.most
-        widths = [
-            min(count, most) if most and self.tree.branches(e) else count
-            for e, count in zip(executions, counts.values(), strict=True)
-        ]
-        families = dict(zip(counts, self.tree.expand(executions, widths), strict=True))
+        grown = self.tree.expand([node.execution for node in counts], list(counts.values()))
+        families = dict(zip(counts, grown, strict=True))
         self.frontier = [
             child
             for node in self.frontier

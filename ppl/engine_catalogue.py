@@ -185,8 +185,8 @@ ENGINES: dict[str, EngineEntry] = {
         {
             "width": _WIDTH_CHILDREN,
             "temperature": _TEMPERATURE,
-            "kv_penalty": Option("float", 1.0, low=0, meaning="weight of the KV kept; 0 keeps every leaf"),
-            "coverage": Option("float", 0.0, low=0, meaning="weight of the clusters of steps kept"),
+            "kv_penalty": Option("float", 1.0, low=0, high=1e9, meaning="weight of the KV kept; 0 keeps every leaf"),
+            "coverage": Option("float", 0.0, low=0, high=1e9, meaning="weight of the clusters of steps kept"),
             "clusters": Option("function", None, meaning="f(texts of the last steps) -> a label each"),
             "embed": Option("function", None, meaning="f(texts of the last steps) -> vectors to cluster"),
             "cost": Option("str", "tokens", choices=("tokens", "nodes"), meaning="what a node costs: its tokens, or 1"),

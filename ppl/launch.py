@@ -35,6 +35,9 @@ def begin_nested(run: Run) -> Query:
         if task.error is not None:
             query.fail(task.error)
         else:
+            if not getattr(task.result, "is_exact", False):
+                for outer in run.chain[1:]:
+                    outer.inexact_query = outer.inexact_query or f"{run.program.name} under {run.engine!r}"
             query.complete(task.result)
         run.scheduler.answered(query)
 

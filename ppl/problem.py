@@ -25,15 +25,16 @@ if TYPE_CHECKING:
 class Problem:
     """One problem in progress.
 
-    chain        itself and the problems that it is nested in, innermost first: all of them pay for what it asks
-    stopped      None, or the name of the limit that ended it
-    timed        whether the time of any of the chain is bounded
-    tasks        those that work on it
-    on_error     "raise", or "drop": an exception in the program gives that execution weight 0
-    warnings     what a reader of the result must know
-    ess          the effective sample size at every barrier at which particles were compared
-    generations  how often all particles were drawn anew, the start included; None once who descends from whom says
-                 nothing of the evidence's variance (see `ppl.diagnostics.evidence_error`)
+    chain          itself and the problems that it is nested in, innermost first: all of them pay for what it asks
+    stopped        None, or the name of the limit that ended it
+    timed          whether the time of any of the chain is bounded
+    tasks          those that work on it
+    on_error       "raise", or "drop": an exception in the program gives that execution weight 0
+    warnings       what a reader of the result must know
+    inexact_query  a nested query that it made and that is no exact one, in words
+    ess            the effective sample size at every barrier at which particles were compared
+    generations    how often all particles were drawn anew, the start included; None once who descends from whom says
+                   nothing of the evidence's variance (see `ppl.diagnostics.evidence_error`)
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Problem:
         self.uses_heuristic: bool = getattr(engine, "uses_heuristic", False)
         self.stopped: str | None = None
         self.warnings: list[str] = []
+        self.inexact_query: str | None = None
         self.ess: list[float] = []
         self.generations: int | None = 1
         self.tasks: list[Task] = []

@@ -28,17 +28,17 @@ Numbers = np.ndarray[Any, np.dtype[np.float64]]
 class Readings:
     """Traces with weights, and what they say together.
 
-    traces    finished ones of positive weight first (`finished`: values and weights are aligned with them), then those
-              that a limit left unfinished
-    reasons   why executions died, with counts
-    stopped   None, or the name of the limit that ended the run
+    reasons        why executions died, with counts
+    stopped        None, or the name of the limit that ended the run
+    inexact_query  a nested query that the run made and that is no exact one; None if it made none
     """
 
     def __init__(self, traces: Sequence[Trace], engine: str, program: str, stopped: str | None) -> None:
         self.reasons = Counter(t.reason or "dead" for t in traces if t.status == "dead")
-        self.finished = [t for t in traces if t.status == "finished" and t.log_weight > -math.inf]
-        self.traces = self.finished + [t for t in traces if t.status == "running"]
+        self._finished = [t for t in traces if t.status == "finished" and t.log_weight > -math.inf]
+        self._traces = self._finished + [t for t in traces if t.status == "running"]
         self.engine, self.program, self.stopped = engine, program, stopped
+        self.inexact_query: str | None = None
         self._weights: Numbers | None = None
 
     def __len__(self) -> int:
@@ -46,9 +46,26 @@ class Readings:
         return len(self.finished)
 
     @property
+    def finished(self) -> list[Trace]:
+        """The finished traces of positive weight, with which values and weights are aligned."""
+        self._nested_reading("its traces")
+        return self._finished
+
+    @property
+    def traces(self) -> list[Trace]:
+        """The finished traces, then those that a limit left unfinished."""
+        self._nested_reading("its traces")
+        return self._traces
+
+    @property
     def values(self) -> list[Any]:
         """The values of finished traces, one each."""
-        return [t.value for t in self.finished]
+        self._nested_reading("values")
+        return self._values
+
+    @property
+    def _values(self) -> list[Any]:
+        return [t.value for t in self._finished]
 
     @property
     def log_weights(self) -> Numbers:
@@ -57,24 +74,24 @@ class Readings:
         Their logsumexp is the log evidence, where there is one.
         """
         self._reading("log_weights")
-        return np.array([t.log_weight for t in self.finished])
+        return np.array([t.log_weight for t in self._finished])
 
     @property
     def weights(self) -> Numbers:
         """Of finished traces, normalised to sum to 1, one each; read-only."""
         self._reading("weights")
         if self._weights is None:
-            self._weights = np.array(normalise([t.log_weight for t in self.finished]))
+            self._weights = np.array(normalise([t.log_weight for t in self._finished]))
             self._weights.setflags(write=False)
         return self._weights
 
     @property
     def best(self) -> Trace:
         """The finished trace with the largest log_total (the first of equals). ResultError if there is none."""
-        if not self.finished:
+        if not self._finished:
             raise ResultError(f"there is no best trace: {self.why_empty()}")
         self._nested_reading("best")
-        return max(self.finished, key=lambda t: t.log_total)
+        return max(self._finished, key=lambda t: t.log_total)
 
     @property
     def mode(self) -> Any:
@@ -87,7 +104,7 @@ class Readings:
     def answers(self) -> list[tuple[Any, float]]:
         """The different values, in order of appearance, each with the weight of all traces that returned it."""
         table: dict[Any, tuple[Any, float]] = {}
-        for value, weight in zip(self.values, self.weights, strict=True):
+        for value, weight in zip(self._values, self.weights, strict=True):
             same = label(value)
             table[same] = (value, table.get(same, (value, 0.0))[1] + float(weight))
         return list(table.values())
@@ -97,7 +114,7 @@ class Readings:
         holds: Callable[[Any], Any] = (
             value_or_predicate if callable(value_or_predicate) else lambda v: plain(v) == plain(value_or_predicate)
         )
-        return math.fsum(w for v, w in zip(self.values, self.weights, strict=True) if holds(v))
+        return math.fsum(w for v, w in zip(self._values, self.weights, strict=True) if holds(v))
 
     def marginal(self, name: str) -> dict[Any, float]:
         """value -> P(the site is used and equals it). "x" is the site's first use, "x[2]" its third.
@@ -108,7 +125,7 @@ class Readings:
         self._reading("marginal")
         address = self._resolve(first_use(name))
         table: dict[Any, float] = {}
-        for trace, weight in zip(self.finished, self.weights, strict=True):
+        for trace, weight in zip(self._finished, self.weights, strict=True):
             choices = trace.choices if address in trace.choices else trace.records
             if address in choices:
                 value = label(choices[address])
@@ -120,7 +137,7 @@ class Readings:
     ) -> Any:
         """The winning value: "majority", "weighted" or "best_of_majority"; see `ppl.votes.vote`."""
         self._reading("vote")
-        return vote(self.finished, list(self.weights), kind, key, threshold)
+        return vote(self._finished, list(self.weights), kind, key, threshold)
 
     def why_empty(self) -> str:
         """Why there is no finished trace, in words."""
@@ -131,8 +148,9 @@ class Readings:
 
     @property
     def is_exact(self) -> bool:
-        """Whether its engine enumerated every trace."""
-        return self.engine.startswith("exact")
+        """Whether its weights are those of every trace: enumerated to the end, and no estimate was among its scores."""
+        whole = self.engine.startswith("exact(") and " then " not in self.engine and self.stopped is None
+        return whole and self.inexact_query is None
 
     @property
     def enumerated(self) -> bool:
@@ -159,7 +177,7 @@ class Readings:
             )
 
     def _resolve(self, address: str) -> str:
-        known = dict.fromkeys(a for t in self.finished for a in (*t.choices, *t.records))
+        known = dict.fromkeys(a for t in self._finished for a in (*t.choices, *t.records))
         if address in known or not known:
             return address
         matches = [a for a in known if a.rsplit("/", 1)[-1] == address]

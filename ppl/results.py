@@ -75,6 +75,14 @@ class Result(Readings):
             warnings=run.warnings, stopped=run.stopped, no_evidence=no_evidence,
         )  # fmt: skip
         result.ess_steps = list(run.ess)
+        if run.inexact_query is not None:
+            exact = result.is_exact
+            result.inexact_query = run.inexact_query
+            if exact:
+                result.warnings.append(
+                    f"the program queries {run.inexact_query}, which is inexact: its choices are enumerated, but what such a"
+                    " query says is an estimate, so these weights are too"
+                )
         if no_evidence is None and run.generations is not None and not result.enumerated:
             result.log_evidence_error = evidence_error(traces, run.generations)
         return result
@@ -130,7 +138,7 @@ class Result(Readings):
         return html(self)
 
     def __repr__(self) -> str:
-        n = len(self.finished)
+        n = len(self._finished)
         head = f"{type(self).__name__}({self.program} under {self.engine}, seed={self.seed!r}, {n} traces"
         return f"{head}{f', stopped={self.stopped!r}' if self.stopped else ''})"
 
@@ -158,21 +166,21 @@ class Posterior(Result):
         """The log of the estimate of Z, which is unbiased; ResultError that says why where the engine has none."""
         if self.no_evidence is not None:
             raise ResultError(f"no log_evidence: {self.no_evidence}")
-        return log_sum_exp([t.log_weight for t in self.finished])
+        return log_sum_exp([t.log_weight for t in self._finished])
 
     @property
     def ess(self) -> float:
         """Effective sample size: how many equally weighted traces these are worth (`ppl.population`)."""
         self._reading("ess")
-        return effective_sample_size([t.log_weight for t in self.finished])
+        return effective_sample_size([t.log_weight for t in self._finished])
 
     def mean(self, f: Callable[[Any], float] = float) -> float:
         """The posterior expectation of f(value). ResultError if no trace finished, or a value is no number."""
-        if not self.finished:
+        if not self._finished:
             raise ResultError(f"there is no mean: {self.why_empty()}")
         self._reading("mean")
         try:
-            numbers = [float(f(v)) for v in self.values]
+            numbers = [float(f(v)) for v in self._values]
         except (TypeError, ValueError) as error:
             if f is not float:
                 raise

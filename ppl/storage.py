@@ -108,6 +108,7 @@ def pack(result: Result, encode: Code = lambda value: value) -> dict[str, Any]:
         "seed": encode(result.seed),
         "stopped": result.stopped,
         "no_evidence": result.no_evidence,
+        "inexact_query": result.inexact_query,
         "warnings": result.warnings,
         "reasons": dict(result.reasons),
         "cost": result.cost.as_dict(),
@@ -124,6 +125,7 @@ def unpack(cls: type[R], data: dict[str, Any], decode: Code = lambda value: valu
         seed=decode(data["seed"]), cost=Cost(**data["cost"]), stopped=data["stopped"], no_evidence=data["no_evidence"],
     )  # fmt: skip
     result.warnings = data["warnings"]
+    result.inexact_query = data.get("inexact_query")
     result.engine_source = data["engine_source"]
     result.ess_steps = data.get("ess_steps", [])
     result.log_evidence_error = decode(data.get("log_evidence_error"))

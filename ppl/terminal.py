@@ -64,7 +64,7 @@ def print_sites(result: Result, trace: Trace) -> None:
     crowd = Counter(node for other in result.traces for node in backwards(other.leaf))
     parent = ""
     for node in trace.nodes:
-        if node.kind in ("sample", "observe", "score", "heuristic", "record"):
+        if node.kind in ("sample", "observe", "score", "require", "heuristic", "record"):
             table.add_row(*_cells(node, parent, crowd[node]))
         if node.kind == "sample":
             parent = node.address

@@ -26,7 +26,7 @@ NO_COUNTERS: Counters = Map()
 class Node:
     """One effect of an execution. Never changed once it is appended (log_prob is filled in when first asked for).
 
-    kind        "start" (the root), "sample" "observe" "score" "heuristic" "record" "ask" "barrier" "checkpoint"
+    kind        "start" (the root), "sample" "observe" "score" "require" "heuristic" "record" "ask" "barrier" "checkpoint"
                 "unfold" "step" "return"
     value       what the program got back (sample, ask), or the value observed, recorded or estimated
     log_weight  this effect's increment: log p - log q of a choice that was not drawn from its prior, or a score

@@ -94,12 +94,12 @@ class Weighing(Continuation):
     def require(self, condition: Any, reason: str) -> None:
         """The primitive: weight zero unless it holds."""
         if self._replay is not None:
-            self._replayed("score", "require")
+            self._replayed("require", "")
             if not condition:
                 raise diverged("a requirement that holds", f"require({condition!r})")
             return
         self.pending = True
-        self.leaf = Node(self.leaf, "score", "require", 0, None, 0.0 if condition else NEG_INF, self.counters)
+        self.leaf = Node(self.leaf, "require", "", 0, None, 0.0 if condition else NEG_INF, self.counters)
         if not condition:
             self.die(f"require: {reason}" if reason else "require failed")
 

@@ -6,11 +6,11 @@ import math
 
 import pytest
 
-from inference import mcts
+from inference import ab_mcts, astar, mcts
 from inference.frontier import Estimate
 from inference.mcts import Vertex
-from ppl import AllDead, call, heuristic, limit, model, require, sample, score
-from ppl.dist import bernoulli, categorical, normal, uniform
+from ppl import AllDead, call, checkpoint, heuristic, limit, model, require, sample, score
+from ppl.dist import bernoulli, categorical, normal, uniform, uniform_real
 from ppl.errors import OptionError
 from ppl.testing import check_replay_invariance, check_seed_determinism
 
@@ -247,3 +247,74 @@ def test_bad_options():
     for options in ({"simulations": 0, "expand": 2}, {"simulations": 5}, {"simulations": 5, "expand": 2, "c": -1.0}):
         with pytest.raises(OptionError):
             mcts(**options)
+
+
+@pytest.mark.parametrize(
+    "engine", [mcts(simulations=1, expand=6), ab_mcts(nodes=6), astar(expand=6, max_nodes=20, edge="loss")]
+)
+def test_a_requirement_that_holds_is_no_reward(engine):
+    """It weighs nothing, so a run that only requires is still worth what its heuristic said."""
+
+    @model
+    def program(required):
+        x = sample("x", uniform_real(0.0, 1.0))
+        heuristic(math.log(x))
+        if required:
+            require(x < 2)
+        return x
+
+    plain, required = (program.run(flag, engine=engine, seed=1) for flag in (False, True))
+    assert required.best.value == plain.best.value and required.warnings == plain.warnings
+    assert required.best.value == max(required.values)
+
+
+def test_a_death_behind_a_checkpoint_is_a_failure_of_its_leaf(monkeypatch):
+    @model
+    def program(moves_on):
+        kind = sample("kind", categorical({"bad": 0.9, "good": 0.1}))
+        heuristic(math.log(0.8))
+        checkpoint() if moves_on else sample("other", categorical({0: 1.0}))
+        require(kind == "good")
+        heuristic(math.log(0.8))
+        y = sample("y", uniform([0, 1]))
+        score(math.log(0.5 + 0.4 * y))
+        return y
+
+    grown = []
+    grow = mcts.grow
+
+    def kept(self, tree, root):
+        grow(self, tree, root)
+        grown.append([(v.visits, v.total) for v in (root, *root.children)])
+
+    monkeypatch.setattr(mcts, "grow", kept)
+    for moves_on in (False, True):
+        program.run(moves_on, engine=mcts(simulations=20, expand=2), seed=0)
+    assert grown[0] == grown[1]
+    assert grown[0][1] == (2, pytest.approx(0.8))  # "bad": once for itself, and 0 for the death below it
+
+
+def test_the_prior_is_the_geometric_mean_over_a_block(monkeypatch):
+    """Two finite choices of 1/2 and 1/4: their geometric mean. A choice that is not finite counts with 1."""
+
+    @model
+    def program():
+        sample("a", uniform([0, 1]))
+        sample("b", uniform([0, 1, 2, 3]))
+        score(-1.0)
+        sample("x", uniform_real(0.0, 1.0))
+        sample("c", uniform([0, 1, 2, 3]))
+        score(-1.0)
+        sample("end", uniform([0]))
+
+    priors = []
+    grow = mcts.grow
+
+    def kept(self, tree, root):
+        grow(self, tree, root)
+        child = root.children[0]
+        priors.extend([child.prior, child.children[0].prior])
+
+    monkeypatch.setattr(mcts, "grow", kept)
+    program.run(engine=mcts(simulations=3, expand=1, children="draw"), seed=0)
+    assert priors == [pytest.approx(math.sqrt(0.5 * 0.25)), pytest.approx(math.sqrt(0.25))]

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from backends import TableLM
-from inference import beam, best_of, dvts, ets, rebase
+from inference import beam, best_of, dvts, ets, exact, importance, rebase
 from inference.rebase import cosine_clusters
 from ppl import AllDead, checkpoint, heuristic, limit, model, require, sample, score
 from ppl.dist import Distribution, bernoulli, categorical, normal, uniform, uniform_real
@@ -598,3 +598,65 @@ def test_searches_rank_and_do_not_sample():
     result = walk.run(engine=beam(4), seed=0)
     assert not hasattr(result, "log_evidence")
     assert len(walk.run(engine=best_of(4), seed=0)) == 4
+
+
+def test_a_checkpoint_before_a_finite_choice_changes_no_width():
+    @model
+    def program(first):
+        if first:
+            checkpoint()
+        x = sample("x", uniform(range(10)))
+        score(float(x))
+        return x
+
+    for first in (False, True):
+        assert sorted(program.run(first, engine=beam(8, 2), seed=0).values) == [0, 1]
+
+
+@pytest.mark.parametrize("engine", [rebase(50), ets(50)])
+def test_a_finite_choice_inside_a_step_is_drawn(engine):
+    """The likeliest value alone would never say "yes". P(none of 50 does) = .51^50 < 1e-14."""
+
+    @model
+    def program():
+        sample("x", normal(0, 1))
+        said = sample("said", categorical({"no": 0.51, "yes": 0.49}))
+        score(5.0 if said == "yes" else 0.0)
+        return said
+
+    result = program.run(engine=engine, seed=0)
+    assert set(result.values) == {"no", "yes"} and result.best.value == "yes" and result.warnings == []
+
+
+def test_draws_whose_nested_queries_differ_are_not_equal():
+    """An importance estimate of one particle is e^-2 or e^2: copies of both weights must stay apart."""
+
+    @model
+    def inner():
+        x = sample("x", bernoulli(0.3))
+        score(2.0 if x else -2.0)
+
+    @model
+    def program(query):
+        x = sample("x", bernoulli(0.5))
+        score(query().log_evidence)
+        return x
+
+    estimated = program.run(importance(1)(inner), engine=beam(16, 16, children="draw"), seed=0)
+    assert max(t.log_total for t in estimated.traces) == 2.0 and estimated.best.log_total == 2.0
+    assert len(estimated.traces) == 16  # none is equal to another
+    assert len(program.run(exact()(inner), engine=beam(16, 16, children="draw"), seed=0).traces) == 2
+
+
+def test_a_tree_that_dies_later_is_no_want_of_branches():
+    @model
+    def program():
+        a = sample("a", categorical({"a": 0.6, "b": 0.4}))
+        score(0.0)
+        sample("b", bernoulli(0.5))
+        require(a == "a")
+        score(0.0)
+        sample("c", bernoulli(0.5))
+
+    assert not any("branches than trees" in w for w in program.run(engine=dvts(2, 2), seed=0).warnings)
+    assert any("branches than trees" in w for w in program.run(engine=dvts(3, 2), seed=0).warnings)
