@@ -57,10 +57,11 @@ def read_inputs(program: Program, given: Sequence[str], keep_going: bool = False
         job = Job(where=f"{files[0]}:{number}", line=number)
         try:
             job.arguments = _typed(program, {**_fields(program, line), **named})
-        except CommandError as error:
+        except (CommandError, PPLError) as error:
+            said = str(error).partition(" Write --input")[0]
+            job.error = CommandError(f"{job.where}: error: {said} Expected a line such as {_example(program)}", plain=True)
             if not keep_going:
-                raise CommandError(f"{job.where}: {error}") from None
-            job.error = error
+                raise job.error from None
         jobs.append(job)
     if not jobs:
         raise CommandError(f"{files[0]} holds no problems: expected lines such as {_example(program)}")
@@ -72,9 +73,10 @@ def _fields(program: Program, line: str) -> dict[str, Any]:
     try:
         fields = json.loads(line)
     except ValueError as error:
-        raise CommandError(f"not JSON: {error}") from None
+        found = f"{error.msg.lower()} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
+        raise CommandError(f"not JSON: {found}.") from None
     if not isinstance(fields, dict):
-        raise CommandError(f"expected an object such as {_example(program)}, found {line.strip()[:60]}")
+        raise CommandError(f"not an object: {line.strip()[:60]}.")
     return fields
 
 
@@ -102,6 +104,12 @@ def _split(item: str) -> tuple[str, str]:
 def _typed(program: Program, given: dict[str, Any]) -> dict[str, Any]:
     """Match names and types against the program's parameters; text stays as it is, the rest is read as a literal."""
     parameters, hints = inspect.signature(program.fn).parameters, _hints(program)
+    for parameter in parameters.values():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise CommandError(
+                f"{program.name} takes {parameter}, which has no name to be given by. Write a parameter such as"
+                f" {parameter.name}: list[str]"
+            )
     for name in given:
         if name not in parameters:
             known = ", ".join(parameters) or "none"
@@ -133,7 +141,7 @@ def _read(name: str, value: Any, hint: Any) -> Any:
     read = value
     if isinstance(value, str):
         try:
-            read = ast.literal_eval(value)
+            read = ast.literal_eval(value.title() if hint is bool else value)
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             read = value
     if hint is float and isinstance(read, int) and not isinstance(read, bool):

@@ -72,7 +72,8 @@ def run_file_tests(file: str, externs: Sequence[str]) -> None:
     for outcome in outcomes:
         print(f"{'passed' if outcome.passed else 'FAILED'}  {outcome.title}")
         if not outcome.passed:
-            print(f"  {outcome.path}:{outcome.line}: {outcome.message}")
+            placed = outcome.message.startswith(f"{outcome.path}:")
+            print(f"  {outcome.message}" if placed else f"  {outcome.path}:{outcome.line}: {outcome.message}")
     failed = sum(not outcome.passed for outcome in outcomes)
     print(f"{len(outcomes) - failed} passed, {failed} failed")
     if failed:

@@ -11,6 +11,7 @@ import typer
 from cli import completion
 from cli.failure import failures_as_messages
 
+typer.BadParameter.__bases__[0].exit_code = 1  # type: ignore[attr-defined]  # wrong usage ends like any other mistake
 app = typer.Typer(
     name="scale",
     help="Inference-time search with language models, as probabilistic programs.",
@@ -56,7 +57,7 @@ def run(
         str | None,
         typer.Option("--engine", "-e", help='the engine, as in "smc(particles=64)"', autocompletion=completion.engines),
     ] = None,
-    seed: Annotated[str | None, typer.Option(help="makes the run repeatable: a whole number")] = None,
+    seed: Annotated[str | None, typer.Option(help="makes the run repeatable: a whole number, or several as in 1,2", metavar="N")] = None,
     limit: Annotated[
         list[str] | None,
         typer.Option(

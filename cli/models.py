@@ -7,6 +7,7 @@ from importlib.util import find_spec
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ppl.registry import ENGINES, MODELS, ModelEntry, describe
 
@@ -27,12 +28,21 @@ def list_models(as_json: bool) -> None:
         for scheme, entry in MODELS.items():
             print(json.dumps(_plain(scheme, entry)))
         return
-    table = Table("write", "what it is", "can", "here", box=None, header_style="bold", pad_edge=False)
+    table = _sheet("write", "what it is, what it can, whether it can be had here")
     for scheme, entry in MODELS.items():
         command = missing(scheme)
-        here = "[green]yes[/]" if command is None else f"[yellow]no: {command.replace('[', chr(92) + '[')}[/]"
-        table.add_row(entry.form.replace("[", r"\["), entry.summary, ", ".join(sorted(entry.capabilities)), here)
+        here = ("here", "green") if command is None else (f"not here: {command}", "yellow")
+        can = ", ".join(sorted(entry.capabilities))
+        table.add_row(Text(entry.form), Text.assemble(entry.summary, (f"\n{can} · ", "dim"), here))
     Console().print(table)
+
+
+def _sheet(*columns: str) -> Table:
+    """A table in which nothing is cut off: what one has to type is folded where it is too long."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
 
 
 def _plain(scheme: str, entry: ModelEntry) -> dict[str, object]:
@@ -49,8 +59,8 @@ def list_engines(as_json: bool) -> None:
             options = {o: s.meaning for o, s in entry.options.items()}
             print(json.dumps({"engine": name, "result": entry.result, "evidence": entry.evidence, "summary": entry.summary, "options": options}))  # fmt: skip
         return
-    table = Table("engine", "what it does", "gives", "options", box=None, header_style="bold", pad_edge=False)
+    table = _sheet("engine", "what it does, what it gives, its options")
     for name, entry in ENGINES.items():
-        gives = entry.result + (" + evidence" if entry.evidence else "")
-        table.add_row(name, entry.summary, gives, describe(name).replace("[", r"\["), style=None)
+        gives = entry.result + (" with evidence" if entry.evidence else "")
+        table.add_row(name, Text.assemble(f"{entry.summary} · {gives}", (f"\n{describe(name)}", "dim")))
     Console().print(table)

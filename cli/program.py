@@ -49,6 +49,9 @@ def _model(given: str) -> tuple[str, str]:
     name, equals, spec = given.partition("=")
     if not equals or not name.isidentifier():
         raise CommandError(f"--model {given!r}: write name=spec, as in lm=hf:PATH")
+    where = spec.rpartition(":")[2]
+    if where.startswith(("/", "./", "../", "~")) and not Path(where).expanduser().exists():
+        raise CommandError(f"--model {given!r}: there is no {where}")
     return name, spec
 
 
@@ -99,10 +102,11 @@ def _import(path: Path) -> Any:
         spec.loader.exec_module(module)
     except SyntaxError as error:
         raise CommandError(
-            f"{os.path.relpath(error.filename or path)}:{error.lineno}: {error.msg}", plain=True
+            f"{os.path.relpath(error.filename or path)}:{error.lineno}: error: {error.msg}: {(error.text or '').strip()}",
+            plain=True,
         ) from None
     except ModuleNotFoundError as error:
         raise CommandError(
-            f"{path} needs the package {error.name!r}, which is not installed. Type: pip install {(error.name or '').partition('.')[0]}"
+            f"{path} imports {error.name!r}, and there is no such module here. If that is how the package is spelled, install it."
         ) from error
     return module

@@ -1,8 +1,10 @@
 """`scale run --dry-run`: what a run would ask, counted on stand-ins for its models before anything is paid.
 
 A stand-in writes as long as it is allowed to: a draw uses its `max_tokens` and then completes its stop, so programs
-that loop over steps make them all. Counts are therefore those of a long run, not of a typical one. A token is taken to
-be four characters of text. Tables, scripted models and models that a program builds itself, without `load`, run as they are.
+that loop over steps make them all. Counts are therefore those of a long run, not of a typical one; but what is written
+means nothing, so a program that asks more, or less, by what it reads is followed on one way only, and a run that fails
+on it ends there. A token is taken to be four characters of text; chat templates and judges' own prompts are not counted.
+Tables, scripted models and models that a program builds itself, without `load`, run as they are.
 """
 
 from __future__ import annotations
@@ -160,9 +162,14 @@ def show_estimate(results: Sequence[Any]) -> None:
             table.add_row(label, *(f"{share:,.0f}" for share in shares))
     console = Console()
     console.print(
-        "[bold]dry run[/]: at most this, counted on stand-ins for the models; nothing was paid", highlight=False
+        "[bold]dry run[/]: an estimate, on stand-ins that write numbers as long as they may; nothing was paid. What a program"
+        " asks by what it reads, chat templates and judges' own prompts may come on top.",
+        highlight=False,
     )
-    console.print(table)
+    if table.row_count:
+        console.print(table)
+    else:
+        console.print("no model was asked")
     for note in _notes(results):
         console.print(note, style="yellow", markup=False)
 

@@ -65,6 +65,8 @@ def execute(request: Request) -> None:
         if from_program:  # a .py file may register an engine of its own
             options["engine"] = _engine(request.engine)
         jobs, from_file = read_inputs(program, request.inputs, request.keep_going)
+        if request.dry_run:
+            options["on_error"] = "drop"  # what a stand-in writes means nothing to the program
         _run(program, jobs, from_file, request, options)
     _report(jobs, from_file, request)
 
@@ -85,7 +87,9 @@ def _report(jobs: Sequence[Job], from_file: bool, request: Request) -> None:
             _show(jobs, from_file)
     failed = [p for p in jobs if p.error is not None]
     for job in failed:
-        print(f"{job.where}: {describe(job.error)}", file=sys.stderr)  # type: ignore[arg-type]
+        assert job.error is not None
+        known = isinstance(job.error, CommandError) and job.error.plain  # it begins with its place
+        print(describe(job.error) if known else f"{job.where}: {describe(job.error)}", file=sys.stderr)
     if failed:
         print(f"{len(failed)} of {len(jobs)} problems failed", file=sys.stderr)
         raise SystemExit(1)
@@ -123,9 +127,12 @@ def _run(
         except Stopped:
             raise CommandError("stopped before its one forward run was over; there is nothing to show") from None
         except Exception as error:
+            said = describe(error)
             if from_file and hasattr(error, "problem"):
-                raise CommandError(f"{ready[error.problem].where}: {describe(error)}", plain=True) from error
-            raise
+                said = f"{ready[error.problem].where}: {said}"
+            if request.dry_run:
+                said += " (This was a dry run: what it stumbled over may be the made-up text of a stand-in.)"
+            raise CommandError(said, plain=True) from error
     for job, result in zip(ready, results, strict=True):
         job.take(result)
 

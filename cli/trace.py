@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from cli.failure import CommandError
-from cli.tree_text import drawn
+from cli.tree_text import LEGEND, drawn
 from ppl.display import engine_line, one_line
 from ppl.events import read_trees
 from ppl.results import Posterior, Result, SearchResult
@@ -39,7 +39,8 @@ def show_trace(folder: Path, html: Path | None) -> None:
     if html is None:
         console = Console()
         for search in searches:
-            console.print(drawn(search.tree, search.title, search.given, height=max(console.height - 8, 24)))
+            console.print(drawn(search.tree, search.title, search.given, height=max(console.height - 9, 24)))
+        console.print(LEGEND, style="dim", highlight=False)
         return
     from cli.tree_page import page
 

@@ -12,6 +12,7 @@ from ppl.display import bar, one_line
 from ppl.search_tree import SearchNode, SearchTree
 
 WIDTH = 56  # characters of a node's text
+LEGEND = "×: equal ones · h: the heuristic's estimate · ↻: copies after resampling · bars: share of the answers' weight"
 
 
 def drawn(tree: SearchTree, title: str = "", given: str = "", height: int = 40) -> Tree:

@@ -44,9 +44,10 @@ def word(guided: bool) -> str:
             heuristic(best_rest(symbol, LENGTH - len(text)))
 
 
-truth = word.run(False, engine=exact())
-for guided in (False, True):
-    found = word.run(guided, engine=astar(expand=5, max_nodes=5000, goals=3))
-    nodes = f"{found.cost.nodes} nodes (all: {truth.cost.nodes})"
-    print("with the heuristic:   " if guided else "without a heuristic: ", found.values, nodes)
-print("the truth (two are equal):", sorted(set(truth.values), key=lambda text: -truth.p(text))[:3])
+if __name__ == "__main__":
+    truth = word.run(False, engine=exact())
+    for guided in (False, True):
+        found = word.run(guided, engine=astar(expand=5, max_nodes=5000, goals=3))
+        nodes = f"{found.cost.nodes} nodes (all: {truth.cost.nodes})"
+        print("with the heuristic:   " if guided else "without a heuristic: ", found.values, nodes)
+    print("the truth (two are equal):", sorted(set(truth.values), key=lambda text: -truth.p(text))[:3])

@@ -40,11 +40,12 @@ def write(head: str, tests: str) -> str:
     return source.splitlines()[-1].strip()
 
 
-posterior = write(
-    'def gap(numbers):\n    """The difference between the largest and the smallest number."""\n',
-    "assert gap([3, 9, 4]) == 6\nassert gap([5]) == 0\nassert gap([-2, 2]) == 4",
-    seed=0,
-)
-print(posterior)
-for line in dict.fromkeys(posterior.values):  # each right program once
-    print(escape(f"{posterior.p(line):.2f}  {line}"))
+if __name__ == "__main__":
+    posterior = write(
+        'def gap(numbers):\n    """The difference between the largest and the smallest number."""\n',
+        "assert gap([3, 9, 4]) == 6\nassert gap([5]) == 0\nassert gap([-2, 2]) == 4",
+        seed=0,
+    )
+    print(posterior)
+    for line in dict.fromkeys(posterior.values):  # each right program once
+        print(escape(f"{posterior.p(line):.2f}  {line}"))

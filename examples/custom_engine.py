@@ -15,7 +15,7 @@ from ppl.dist import uniform
 
 
 @registry.register_engine  # known as "halving(start=64)" too
-@engine  # a frozen dataclass whose options are checked
+@engine  # a frozen dataclass; names and plain types of options are checked, bounds by __post_init__
 class halving(Engine):  # noqa: N801
     """`start` runs, half of which are left after each barrier, by log weight + heuristic."""
 
@@ -45,7 +45,8 @@ def game() -> int:
     return points
 
 
-for name in ["halving(start=64)", "best_of(n=13)"]:  # about 130 throws each
-    results = [game.run(engine=name, seed=seed) for seed in range(20)]
-    points = [result.best.value for result in results]
-    print(f"{name:18} returns {sum(points) / 20:.0f} points on average over 20 seeds, {min(points)} at the worst")
+if __name__ == "__main__":
+    for name in ["halving(start=64)", "best_of(n=13)"]:  # about 130 throws each
+        results = [game.run(engine=name, seed=seed) for seed in range(20)]
+        points = [result.best.value for result in results]
+        print(f"{name:18} returns {sum(points) / 20:.0f} points on average over 20 seeds, {min(points)} at the worst")

@@ -32,14 +32,17 @@ def favours_b() -> str:
 
 
 ENGINES = [
-    "exact()", "importance(particles=1000)", "smc(particles=1000)", "mcmc(samples=1000, burn_in=100)",
+    "exact()", "importance(particles=1000)", "smc(particles=1000, ess_threshold=1.0)", "mcmc(samples=1000, burn_in=100)",
     "particle_gibbs(particles=5, sweeps=300)", "stochastic_beam(width=20)", "beam(width=4, expand=3)",
     "astar(expand=3, max_nodes=500)", "mcts(simulations=50, expand=3)", "best_of(n=50)",
 ]  # fmt: skip
-table = Table("engine", "P(b)", "log evidence", "best", "nodes")
-for engine in ENGINES:  # a string here, or smc(particles=1000) from inference: the same
-    result = favours_b.run(engine=engine, seed=0)
-    evidence = f"{result.log_evidence:.3f}" if hasattr(result, "log_evidence") else "-"  # reading it says why not
-    share = f"{result.p('b'):.3f}" if isinstance(result, Posterior) else "-"  # ranks are no probabilities
-    table.add_row(engine, share, evidence, result.best.value, str(result.cost.nodes))
-print(table)
+
+if __name__ == "__main__":
+    table = Table("engine", "P(b)", "log evidence", "best", "nodes")
+    for engine in ENGINES:  # a string here, or smc(particles=1000) from inference: the same
+        result = favours_b.run(engine=engine, seed=0)
+        evidence = f"{result.log_evidence:.3f}" if hasattr(result, "log_evidence") else "-"  # reading it says why not
+        share = f"{result.p('b'):.3f}" if isinstance(result, Posterior) else "-"  # ranks are no probabilities
+        # the best by weight, which holds the log-probs of choices where an engine enumerates them
+        table.add_row(engine, share, evidence, result.best.value, str(result.cost.nodes))
+    print(table)

@@ -28,12 +28,13 @@ def intent(message: str, returns: int = 0) -> tuple[str, bool]:
     return want, angry
 
 
-messages = [
-    "Where is my parcel? It should have been here on Monday.",
-    "I want my money back, this is outrageous!",
-    "Please stop my subscription.",
-]
-for message, posterior in zip(messages, intent.map(messages)):  # all problems in the same batches
-    wants = posterior.marginal("want")
-    shown = ", ".join(f"{want} {p:.2f}" for want, p in sorted(wants.items(), key=lambda pair: -pair[1]))
-    print(f"{message}\n   {shown}; angry {posterior.marginal('angry')[True]:.2f}")
+if __name__ == "__main__":
+    messages = [
+        "Where is my parcel? It should have been here on Monday.",
+        "I want my money back, this is outrageous!",
+        "Please stop my subscription.",
+    ]
+    for message, posterior in zip(messages, intent.map(messages)):  # all problems in the same batches
+        wants = posterior.marginal("want")
+        shown = ", ".join(f"{want} {p:.2f}" for want, p in sorted(wants.items(), key=lambda pair: -pair[1]))
+        print(f"{message}\n   {shown}; angry {posterior.marginal('angry')[True]:.2f}")

@@ -39,9 +39,10 @@ def extract(text: str, mode: str = "condition") -> dict:
 
 TEXT = "Maria turned 31 last week and still plays chess with her uncle."
 
-posterior = extract.run(TEXT, engine=importance(particles=16), seed=0)
-masked = extract.run(TEXT, "mask", engine=importance(particles=16), seed=0)
-print(posterior)
-right = {"name": "Maria", "age": 31}
-print(f"P({right}) = {posterior.p(right):.3f}; masked decoding says {masked.p(right):.3f}")
-print(f"16 drawn records are worth {posterior.ess:.1f} of the posterior")
+if __name__ == "__main__":
+    posterior = extract.run(TEXT, engine=importance(particles=16), seed=0)
+    masked = extract.run(TEXT, "mask", engine=importance(particles=16), seed=0)
+    print(posterior)
+    right = {"name": "Maria", "age": 31}
+    print(f"P({right}) = {posterior.p(right):.3f}; masked decoding says {masked.p(right):.3f}")
+    print(f"16 drawn records are worth {posterior.ess:.1f} of the posterior")

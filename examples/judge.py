@@ -64,10 +64,11 @@ def review() -> str:
     return "".join(text.pieces).strip()
 
 
-posterior = review(seed=0)
-print(posterior.best.value)
-cost = posterior.cost
-print(
-    f"The judge read {cost.reward_tokens} tokens and the writer {cost.prompt_tokens}; {cost.forwarded_tokens} went"
-    f" through the model, {cost.shared_tokens} were there already."
-)
+if __name__ == "__main__":
+    posterior = review(seed=0)
+    print(posterior.best.value)
+    cost = posterior.cost
+    print(
+        f"The judge read {cost.reward_tokens} tokens and the writer {cost.prompt_tokens}; {cost.forwarded_tokens} went"
+        f" through the model, {cost.shared_tokens} were there already."
+    )

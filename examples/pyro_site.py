@@ -19,7 +19,7 @@ WORDS = ["awful", "poor", "fair", "good", "wonderful"]
 
 @importance(particles=200)
 @model
-def quality(*reviews: str) -> float:
+def quality(reviews: list[str]) -> float:
     quality = pyro.sample("quality", dist.Beta(2.0, 2.0))
     for review in reviews:
         stars = pyro.sample("stars", dist.Binomial(4, quality))  # what the writer would give, 0 to 4
@@ -32,9 +32,11 @@ CAFES = {
     "Corner": ["The coffee was cold and the waiter was rude.", "I will never go there again."],
     "Garden": ["The best coffee in town, and friendly people!", "We loved every minute of it."],
 }
-for cafe, reviews in CAFES.items():
-    posterior = quality(*reviews, seed=0)
-    chain = quality.run(*reviews, engine=mcmc(samples=400, burn_in=100), seed=0)
-    print(f"{cafe}: quality {posterior.mean():.2f} by importance, {chain.mean():.2f} by mcmc")
-    print("   first writer:", {WORDS[int(s)]: round(p, 2) for s, p in sorted(posterior.marginal("stars").items())})
-    print("   paid for:", posterior.cost.model_calls, "scorings, in", len(posterior), "runs: equal ones are asked once")
+
+if __name__ == "__main__":
+    for cafe, reviews in CAFES.items():
+        posterior = quality(reviews, seed=0)
+        chain = quality.run(reviews, engine=mcmc(samples=400, burn_in=100), seed=0)
+        print(f"{cafe}: quality {posterior.mean():.2f} by importance, {chain.mean():.2f} by mcmc")
+        print("   first writer:", {WORDS[int(s)]: round(p, 2) for s, p in sorted(posterior.marginal("stars").items())})
+        print("   paid for:", posterior.cost.model_calls, "scorings, in", len(posterior), "runs: equal ones are asked once")

@@ -37,9 +37,10 @@ def answer(question: str) -> int | None:
     return int(said)
 
 
-posterior = answer("7 + 2 + 4", seed=0)
-print(posterior)
-print("three chains of thought:")
-for trace in posterior.traces[:3]:
-    print("  ", trace.records["thoughts"].strip())
-print("majority:", posterior.vote("majority"), "  weighted by the judge:", posterior.vote("weighted"))
+if __name__ == "__main__":
+    posterior = answer("7 + 2 + 4", seed=0)
+    print(posterior)
+    print("three chains of thought:")
+    for trace in posterior.traces[:3]:
+        print("  ", trace.records["thoughts"].strip())
+    print("majority:", posterior.vote("majority"), "  weighted by the judge:", posterior.vote("weighted"))

@@ -28,8 +28,9 @@ def sentence(opening: str, tokens: int = 24) -> str:
 
 OPENING = "My favorite physicist is probably"
 
-posterior = sentence.run(OPENING, engine=smc(particles=16, ess_threshold=0.5), seed=0)
-independent = sentence.run(OPENING, engine=importance(particles=16), seed=0)
-print(posterior)
-print(f"SMC: effective sample size {posterior.ess:.1f} of 16, log evidence {posterior.log_evidence:.1f}")
-print(f"independent masked texts: {independent.ess:.1f} of 16, log evidence {independent.log_evidence:.1f}")
+if __name__ == "__main__":
+    posterior = sentence.run(OPENING, engine=smc(particles=16, ess_threshold=0.5), seed=0)
+    independent = sentence.run(OPENING, engine=importance(particles=16), seed=0)
+    print(posterior)
+    print(f"SMC: effective sample size {posterior.ess:.1f} of 16, log evidence {posterior.log_evidence:.1f}")
+    print(f"independent masked texts: {independent.ess:.1f} of 16, log evidence {independent.log_evidence:.1f}")

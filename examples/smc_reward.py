@@ -51,9 +51,10 @@ def add(sum_: str) -> int | None:
     return int(first)
 
 
-for sum_, right in [("4 + 4 + 6 - 5", 9), ("9 - 5 + 2 + 8", 14), ("5 + 8 - 6 + 3", 10)]:
-    for engine in ["importance(particles=24)", "smc(particles=24)"]:
-        posterior = add.run(sum_, engine=engine, seed=0)
-        share = sum(value == right for value in posterior.values) / len(posterior)
-        print(f"{sum_} = {right}: {share:4.0%} of the chains are right, P(right) = {posterior.p(right):.2f}", end="  ")
-        print(f"({posterior.cost.generated_tokens} tokens)  {engine}")
+if __name__ == "__main__":
+    for sum_, right in [("4 + 4 + 6 - 5", 9), ("9 - 5 + 2 + 8", 14), ("5 + 8 - 6 + 3", 10)]:
+        for engine in ["importance(particles=24)", "smc(particles=24)"]:
+            posterior = add.run(sum_, engine=engine, seed=0)
+            share = sum(value == right for value in posterior.values) / len(posterior)
+            print(f"{sum_} = {right}: {share:4.0%} of the chains are right, P(right) = {posterior.p(right):.2f}", end="  ")
+            print(f"({posterior.cost.generated_tokens} tokens)  {engine}")

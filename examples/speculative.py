@@ -53,10 +53,11 @@ def by_symbol(lines: int) -> str:
     return text
 
 
-truth = by_symbol.run(2, engine=exact())
-posterior = story.run(2, True, engine=importance(particles=600), seed=0)
-print(f"{'text':>8} {'exact':>7} {'speculative':>12}")
-for text in sorted(set(truth.values), key=lambda text: -truth.p(text))[:5]:
-    print(f"{text:>8} {truth.p(text):7.3f} {posterior.p(text):12.3f}")
-print(f"evidence {math.exp(posterior.log_evidence):.3f} (exactly 1): the draft changes no meaning")
-print(f"of 600 drafts, worth {posterior.ess:.0f} draws of the target")
+if __name__ == "__main__":
+    truth = by_symbol.run(2, engine=exact())
+    posterior = story.run(2, True, engine=importance(particles=600), seed=0)
+    print(f"{'text':>8} {'exact':>7} {'speculative':>12}")
+    for text in sorted(set(truth.values), key=lambda text: -truth.p(text))[:5]:
+        print(f"{text:>8} {truth.p(text):7.3f} {posterior.p(text):12.3f}")
+    print(f"evidence {math.exp(posterior.log_evidence):.3f} (exactly 1): the draft changes no meaning")
+    print(f"of 600 drafts, worth {posterior.ess:.0f} draws of the target")

@@ -44,8 +44,10 @@ def total(question: str, checked: bool = True) -> int:
 
 
 QUESTIONS = {"4 + 3 + 6 - 5": 8, "7 - 2 + 9 + 3": 17, "8 + 6 - 3 + 2": 13}
-checked = {q: total.run(q, engine=smc(particles=32, ess_threshold=1.0), seed=0) for q in QUESTIONS}
-free = {q: total.run(q, False, engine=importance(particles=32), seed=0) for q in QUESTIONS}
-print("sum              right   checked   P(right) unchecked")
-for question, answer in QUESTIONS.items():
-    print(f"{question:16} {answer:5} {checked[question].vote('weighted'):9} {free[question].p(answer):12.2f}")
+
+if __name__ == "__main__":
+    checked = {q: total.run(q, engine=smc(particles=32, ess_threshold=1.0), seed=0) for q in QUESTIONS}
+    free = {q: total.run(q, False, engine=importance(particles=32), seed=0) for q in QUESTIONS}
+    print("sum              right   checked   P(right) unchecked")
+    for question, answer in QUESTIONS.items():
+        print(f"{question:16} {answer:5} {checked[question].vote('weighted'):9} {free[question].p(answer):12.2f}")

@@ -32,10 +32,11 @@ def favours_b() -> str:
     return text
 
 
-posterior = favours_b(seed=0)
-truth = favours_b.run(engine=exact())
-print(posterior)
-print(f"{'string':>8} {'smc':>8} {'exact':>8}")
-for text in sorted(set(truth.values), key=lambda t: -truth.p(t))[:6]:
-    print(f"{text or '(empty)':>8} {posterior.p(text):8.4f} {truth.p(text):8.4f}")
-print(f"log evidence: smc {posterior.log_evidence:.4f}, exact {truth.log_evidence:.4f}")
+if __name__ == "__main__":
+    posterior = favours_b(seed=0)
+    truth = favours_b.run(engine=exact())
+    print(posterior)
+    print(f"{'string':>8} {'smc':>8} {'exact':>8}")
+    for text in sorted(set(truth.values), key=lambda t: -truth.p(t))[:6]:
+        print(f"{text or '(empty)':>8} {posterior.p(text):8.4f} {truth.p(text):8.4f}")
+    print(f"log evidence: smc {posterior.log_evidence:.4f}, exact {truth.log_evidence:.4f}")

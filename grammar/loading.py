@@ -53,9 +53,11 @@ class Module:
     def _only(self) -> ScaleProgram:
         names = list(self.programs)
         if len(names) != 1:
-            found = f"several programs: {', '.join(names)}. Name one" if names else "no program"
+            path = self.checked.source.path
+            if not names:
+                raise UsageError(f"{path} has no program to run. Write one: `program name(question: str) -> str {{ ... }}`.")
             raise UsageError(
-                f"{self.checked.source.path} has {found}, or say `infer NAME with ...` in the file."
+                f"{path} has several programs: {', '.join(names)}. Name one, or say `infer NAME with ...` in the file."
             )
         return self.programs[names[0]]
 

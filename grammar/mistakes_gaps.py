@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 from grammar.place import (
     CLOSING,
     COMPARISONS,
@@ -155,6 +157,8 @@ def missing_line_end(p: Place) -> Mistake | None:
         return p.mistake("E038")
     elif p.token.type == "SAMPLE":
         mend = "give the choice a line of its own: `let x = sample ...`"
+    elif p.token.type == "NAME" and p.before and get_close_matches(p.before, ["sample"], 1, 0.7):
+        mend = "did you mean `sample`?"
     elif p.token.type in STARTS_OPERAND and p.wants_operator:
         mend = "put an operator between them, or start a new line"
     else:

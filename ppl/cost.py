@@ -18,7 +18,7 @@ class Cost:
     """The ledger of a run. Tokens are counted where they are paid for, so the columns add up across particles.
 
     prompt_tokens     tokens of contexts handed to a model (whether or not they were already in its cache)
-    shared_tokens     of those, the ones found in the prefix tree
+    shared_tokens     tokens that were read (contexts, given texts, what rewards judge) and found in the prefix tree
     forwarded_tokens  tokens that really went through a model
     recomputed_tokens of those, the ones that had been evicted
     generated_tokens  tokens drawn from a language model; `limit(tokens=...)` bounds these

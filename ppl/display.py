@@ -15,7 +15,7 @@ from ppl.diagnostics import common_ancestor
 from ppl.errors import OptionError
 from ppl.readings import cause
 from ppl.registry import ENGINES, parse_engine
-from ppl.results import Posterior, Result
+from ppl.results import Posterior, Result, SearchResult
 
 SHOWN = 8  # answers on a card
 LONG = 160  # characters of an answer on a card
@@ -64,6 +64,8 @@ def facts(result: Result) -> list[tuple[str, str]]:
         found.append(("log evidence", _evidence(result)))
     if has_ess(result):
         found.append(("ESS", _ess(result)))
+    if isinstance(result, SearchResult) and len(result) > 1:
+        found.append(("shares", "the softmax of the ranks: no probabilities"))
     found.append(("cost", cost_line(result)))
     return found
 
@@ -85,7 +87,8 @@ def _ess(result: Any) -> str:
     if not result.ess_steps:
         return text
     steps = result.ess_steps
-    return f"{text} · over {len(steps)} steps {sparkline(steps, particles(result))} lowest {min(steps):.1f}"
+    count = f"{len(steps)} step{'' if len(steps) == 1 else 's'}"
+    return f"{text} · over {count} {sparkline(steps, particles(result))} lowest {min(steps):.1f}"
 
 
 def particles(result: Result) -> int:
@@ -141,6 +144,8 @@ def remarks(result: Result) -> list[str]:
             found.append(
                 f"all particles descend from one since {origin.address!r}: what came before it is one draw, not {len(result)}"
             )
+    if not len(result):
+        return found  # why there is none stands in the place of the answers
     return found + [f"{count} x {reason}" for reason, count in result.reasons.most_common(3)]
 
 

@@ -76,5 +76,6 @@ class ResultError(PPLError, AttributeError):
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:
     """' Did you mean 'x'?' for the closest known name, or '' when nothing is close."""
-    close = difflib.get_close_matches(found, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    names = {name.casefold(): name for name in known}
+    close = difflib.get_close_matches(found.casefold(), names, n=1, cutoff=0.6)
+    return f" Did you mean {names[close[0]]!r}?" if close else ""

@@ -112,6 +112,8 @@ class Program:
         `map(xs, seed=s)[i]` equals `run(xs[i], seed=(s, i))`, whatever the window. A limit holds for each problem.
         Inside another program: that many nested queries as one recorded effect, all under way at once.
         """
+        if not isinstance(xs, Iterable):
+            raise UsageError(f"{self.name}.map expects the problems, as in map([a, b]); found {xs!r}.")
         return self._many([((x,), {}) for x in xs], window, options)
 
     def run_many(

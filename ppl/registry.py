@@ -26,12 +26,18 @@ __all__ = [
 def register_engine(cls: Any) -> Any:
     """Make a user's engine class (a frozen dataclass with `search(run)`) known by its name. Usable as a decorator."""
     options = {
-        f.name: Option("any", REQUIRED if f.default is dataclasses.MISSING else f.default)
+        f.name: Option(_kind(f.type), REQUIRED if f.default is dataclasses.MISSING else f.default)
         for f in dataclasses.fields(cls)
     }
     summary = (cls.__doc__ or "").split("\n")[0]
     ENGINES[cls.__name__] = EngineEntry(cls, options, result=getattr(cls, "result", "posterior"), summary=summary)
     return cls
+
+
+def _kind(annotation: Any) -> str:
+    """What an option of this annotation takes: plain types are checked, others are the engine's own affair."""
+    name = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    return name if name in ("int", "float", "bool", "str") else "any"
 
 
 def engine_entry(name: str) -> EngineEntry:
@@ -102,9 +108,18 @@ def parse_engine(text: str) -> tuple[str, dict[str, Any]]:
         raise OptionError(f"cannot read the engine {text!r}. {hint}")
     name = node.func.id
     names = list(engine_entry(name).options)
-    try:
-        options = {names[i]: ast.literal_eval(a) for i, a in enumerate(node.args)}
-        options |= {k.arg or "": ast.literal_eval(k.value) for k in node.keywords}
-    except (ValueError, IndexError):
-        raise OptionError(f"the options of {text!r} must be literals such as 16, 0.5 or 'systematic'. {hint}") from None
+    if len(node.args) > len(names):
+        raise OptionError(f"{name} has {len(names)} option{'' if len(names) == 1 else 's'}, found {len(node.args)}. They are: {describe(name)}.")
+    given = [*zip(names, node.args, strict=False), *((k.arg or "", k.value) for k in node.keywords)]
+    options: dict[str, Any] = {}
+    for option, value in given:
+        if option in options:
+            raise OptionError(f"{option} is given twice in {text!r}.")
+        try:
+            options[option] = ast.literal_eval(value)
+        except ValueError:
+            raise OptionError(
+                f"the options of {text!r} must be literals such as 16, 0.5 or 'systematic'. {hint} Functions are given"
+                " from Python."
+            ) from None
     return name, options

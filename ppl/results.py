@@ -61,9 +61,8 @@ class Result(Readings):
         self.ess_steps: list[float] = []
         self.log_evidence_error: float | None = None
         if stopped:
-            self.warnings.append(
-                f"stopped by {cause(stopped)}: finished traces are the short ones, readings are biased"
-            )
+            bias = ": finished traces are the short ones, readings are biased" if self._finished else ""
+            self.warnings.append(f"stopped by {cause(stopped)}{bias}")
 
     @classmethod
     def of_run(cls, run: Run, traces: Sequence[Trace], *, no_evidence: str | None = None) -> Self:

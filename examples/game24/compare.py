@@ -115,6 +115,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=list(ENGINES))
     options = parser.parse_args()
+    if options.puzzles < 1 or options.seeds < 1:
+        parser.error("--puzzles and --seeds are numbers from 1")
     warnings.filterwarnings("ignore", message=".* of a run stopped by its limit")  # equal tokens is the point
     console = Console()
     start = time.perf_counter()

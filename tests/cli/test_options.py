@@ -169,6 +169,22 @@ def test_a_dry_run_says_why_its_counts_may_be_too_low(folder):
     assert "stopped by the limit on nodes" in scale("run", "paid.py", "-i", "question=x", "--dry-run", "--limit", "nodes=3").stdout
 
 
+@pytest.mark.parametrize("name", ["json_extraction", "stepwise_sums", "self_consistency", "smc_reward"])
+def test_a_dry_run_of_an_example_runs_its_program_alone(name):
+    """Made-up numbers fit no grammar and no JSON: a run that stumbles over them is counted as far as it came."""
+    inputs = {"json_extraction": "text=x", "stepwise_sums": "question=1 + 2", "smc_reward": "sum_=1 + 2 + 3"}
+    file = Path(__file__).parents[2] / "examples" / f"{name}.py"
+    given = inputs.get(name, "question=x")
+    done = scale("run", str(file), "-i", given, "-e", "importance(4)", "--dry-run", "--json")
+    assert json.loads(done.stdout)["model_calls"] >= 4
+
+
+def test_a_dry_run_that_stumbles_over_made_up_text_says_so():
+    file = Path(__file__).parents[2] / "examples" / "short_words.py"
+    said = scale("run", str(file), "-i", "opening=x", "--dry-run", "-e", "importance(4)", code=1).stderr
+    assert "short_words.py:22: error: regex(" in said and "may be the made-up text of a stand-in" in said
+
+
 # -- what there is -----------------------------------------------------------------------------------------------------
 
 

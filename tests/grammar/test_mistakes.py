@@ -82,6 +82,7 @@ CASES = [
     ("|fn g(x: int) -> int { return x }", "E026", "out of the block"),
     ("let a = 1 |let b = 2", "E027", "new line before `let`"),
     ("let a = 1 |2", "E027", "operator"),
+    ("let x = smaple |bernoulli(0.5)", "E027", "did you mean `sample`?"),
     ("return 1|, 2", "E027", "(a, b)"),
     ("f(a |b)", "E028", "','"),
     ("let xs = [1 |2]", "E028", "','"),

@@ -61,3 +61,5 @@ def test_its_options_are_checked_like_any_others(page):
     assert str(caught.value) == (
         "roulette has no option 'particle'. Did you mean 'particles'? Its options: particles, share=0.5."
     )
+    with pytest.raises(OptionError, match="expected int"):
+        page[0]["roulette"](particles="a")
