@@ -43,32 +43,40 @@ def _tuples(data: Any) -> Any:
     return tuple(map(_tuples, data)) if isinstance(data, list) else data
 
 
+def called(primitive: str, name: str) -> str:
+    """An effect as a message names it: `score`, or `score('bonus')` if it was given a name."""
+    return primitive if name == primitive else f"{primitive}({name!r})"
+
+
 def check_weight(primitive: str, name: str, weight: Any) -> float:
     """A log weight as a float: finite or -inf; anything else is an error that names the site."""
+    if type(weight) is float and weight < math.inf:  # so is -inf, and NaN is not
+        return weight
+    here = called(primitive, name)
     if type(weight) is not float:
         if isinstance(weight, StepRewards):
-            raise WeightError(f"{primitive}({name!r}): {weight.not_one('a log weight')}")
+            raise WeightError(f"{here}: {weight.not_one('a log weight')}")
         if isinstance(weight, Reward):
             raise WeightError(
-                f"{primitive}({name!r}): a Reward is not a log weight. Write reward.log() to weight by p, reward.logit() to"
+                f"{here}: a Reward is not a log weight. Write reward.log() to weight by p, reward.logit() to"
                 " weight by the odds p / (1 - p), or float(reward) to weight by exp(p): three different posteriors."
             )
         if isinstance(weight, bool) or not hasattr(weight, "__float__"):
             raise WeightError(
-                f"{primitive}({name!r}): expected a log weight (a number), found {type(weight).__name__}: {weight!r}."
+                f"{here}: expected a log weight (a number), found {type(weight).__name__}: {weight!r}."
             )
         shape = getattr(weight, "shape", ())
         if tuple(shape) != ():
             raise WeightError(
-                f"{primitive}({name!r}): expected one number, found an array of shape {tuple(shape)}. Sum it or pick one."
+                f"{here}: expected one number, found an array of shape {tuple(shape)}. Sum it or pick one."
             )
         weight = float(weight.detach() if hasattr(weight, "detach") else weight)
     if weight != weight:
         raise WeightError(
-            f"{primitive}({name!r}): the log weight is NaN. Weights must be finite, or -inf for weight zero."
+            f"{here}: the log weight is NaN. Weights must be finite, or -inf for weight zero."
         )
     if weight == math.inf:
         raise WeightError(
-            f"{primitive}({name!r}): the log weight is +inf. Weights must be finite, or -inf for weight zero."
+            f"{here}: the log weight is +inf. Weights must be finite, or -inf for weight zero."
         )
     return float(weight)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from ppl.boundary import check_weight
+from ppl.boundary import called, check_weight
 from ppl.choices import Stop
 from ppl.continuation import Continuation, diverged
 from ppl.distribution import Distribution, distribution_at
@@ -54,12 +54,12 @@ class Weighing(Continuation):
         except (TypeError, ValueError) as error:
             if isinstance(error, PPLError):
                 raise
-            raise SupportError(f"observe({name!r}): {value!r} cannot be a value of {dist!r} ({error}).") from error
+            raise SupportError(f"{called('observe', name)}: {value!r} cannot be a value of {dist!r} ({error}).") from error
         log_weight = check_weight("observe", name, log_weight)
         if log_weight == NEG_INF and dist.outside(value):
             ruled_out = ", or list it with probability 0 if it is possible but ruled out" if isinstance(dist, Finite) else ""
             raise SupportError(
-                f"observe({name!r}): {value!r} is outside the support of {dist!r}. Observe one of its values{ruled_out}."
+                f"{called('observe', name)}: {value!r} is outside the support of {dist!r}. Observe one of its values{ruled_out}."
             )
         self._weigh("observe", name, log_weight, value, dist, None if before is self.leaf else before)
 
@@ -80,9 +80,10 @@ class Weighing(Continuation):
         )
         if log_weight == NEG_INF:
             before = sum(n.kind == kind and n.name == name for n in backwards(leaf.parent))
-            self.die(f"{kind} {address(name, before)!r}: log weight -inf")
+            site = address(name, before)
+            self.die(f"{kind}: log weight -inf" if site == kind else f"{kind} {site!r}: log weight -inf")
         if leaf.log_total == math.inf:
-            raise WeightError(f"{kind}({name!r}): the log weights of this run add up to +inf. Weights must be finite.")
+            raise WeightError(f"{called(kind, name)}: the log weights of this run add up to +inf. Weights must be finite.")
 
     def _same_weight(self, recorded: Node, log_weight: Any) -> None:
         """On replay a score is what it was, up to rounding."""
@@ -116,7 +117,7 @@ class Weighing(Continuation):
             value = check_weight("heuristic", name, found)
             if value == NEG_INF:
                 raise WeightError(
-                    f"heuristic({name!r}): the estimate is -inf, which would cut off traces that may have weight."
+                    f"{called('heuristic', name)}: the estimate is -inf, which would cut off traces that may have weight."
                     " Use require(...) to rule them out, or reward.log(floor=1e-6) for a finite estimate."
                 )
             self._block_heuristic = value

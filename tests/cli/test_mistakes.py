@@ -128,7 +128,7 @@ MISTAKES = [
     (("run", "no_function.py"), "no_function.py:4: error: coins.py has no function 'rate'."),
     # while it runs
     (("run", "two.py:one", "-i", "n=2"), "two.py:5: ZeroDivisionError: division by zero"),
-    (("run", "nan.py"), "nan.py:5: error: score('score'): the log weight is NaN. Weights must be finite, or -inf for weight zero."),
+    (("run", "nan.py"), "nan.py:5: error: score: the log weight is NaN. Weights must be finite, or -inf for weight zero."),
     (("run", "dead.py"), "error: the one forward run of dead died: require: never right (dead.py:5). Bind an engine, as in smc(particles=16)(dead)."),
     (("run", "long.py"), "long.py:8: error: the context has 5000 tokens (prompt 5000, added 0) and table reads at most 4096,"),
     # the other commands

@@ -263,7 +263,7 @@ def test_the_dead_name_the_line():
     assert set(reasons) == {
         "require: it is 1 (<text>:4)",
         "require: x != 2 (<text>:5)",
-        "score 'score': log weight -inf (<text>:6)",
+        "score: log weight -inf (<text>:6)",
     }
 
 

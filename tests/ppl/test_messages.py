@@ -67,7 +67,7 @@ CASES = [
     (
         lambda: heuristic(-math.inf),
         WeightError,
-        "heuristic('heuristic'): the estimate is -inf, which would cut off traces that may have weight. Use require(...) to"
+        "heuristic: the estimate is -inf, which would cut off traces that may have weight. Use require(...) to"
         " rule them out, or reward.log(floor=1e-6) for a finite estimate.",
     ),
     (
