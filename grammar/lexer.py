@@ -343,9 +343,9 @@ class _Lexer:
             mend = "close it with '\"' on the same line" if quote == '"' else "close it with '\"\"\"'"
             self.report("E005", quote.start, quote.end, mend=mend)
         kept = self.open[depth] + 1
+        self.lexed.supplied.difference_update(range(kept, len(self.lexed.tokens)))
         del self.lexed.tokens[kept:], self.lexed.inside[kept:], self.lexed.depths[kept:]
         del self.open[depth + 1 :], self.heads[depth + 1 :]
-        self.lexed.supplied = {index for index in self.lexed.supplied if index < kept}
         self.supply_closer(end)
 
     # --------------------------------------------------------------------------------------------------- words

@@ -154,7 +154,7 @@ def test_intent(smollm2):
 @pytest.mark.slow
 def test_pyro_site(smollm2):
     names = run("pyro_site")
-    bad, good = (names["quality"](*reviews, seed=0) for reviews in names["CAFES"].values())
+    bad, good = (names["quality"](reviews, seed=0) for reviews in names["CAFES"].values())
     assert bad.mean() + 0.15 < good.mean()
     assert bad.cost.model_calls == 10  # two reviews under five words
 
