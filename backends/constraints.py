@@ -71,6 +71,12 @@ class Grammar:
         matcher.try_consume_tokens(list((self.begun + text).encode(errors="replace")))
         return listed(matcher)
 
+    def walker(self) -> Any:
+        """llguidance's matcher of it, byte by byte, past what has begun: of one's own."""
+        matcher = _read(self.kind, self.source).deep_copy()
+        matcher.try_consume_tokens(list(self.begun.encode()))
+        return matcher
+
     def _nothing_after(self, matcher: Any, taken: int) -> str:
         good = self.begun.encode()[:taken]
         return (

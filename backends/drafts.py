@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from backends.masks import Constraint, Mask
+from backends.conditions import Constraint
+from backends.masks import Mask
 from backends.text import Text
 from ppl.errors import BackendError
 from ppl.requests import Draw, Drawn, Request

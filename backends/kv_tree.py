@@ -28,7 +28,7 @@ class Node:
 
     slot    where its keys and values lie, or -1 if they are not computed (or were evicted)
     holds   leases on it, plus children that are held: it is live while this is positive
-    hidden  its final hidden state, where someone asked for it
+    hidden  its final hidden state, as long as it is stored
     lost    it was computed before and evicted
     """
 
@@ -142,14 +142,17 @@ class KVTree:
 
     # -- slots -----------------------------------------------------------------------------------------------------
 
-    def place(self, nodes: Sequence[Node], needed: Iterable[Node]) -> None:
-        """Give slots to (held) nodes that are about to be computed. `needed` are read meanwhile and stay.
-
-        Raises KVBudgetError if both together exceed the bound.
-        """
+    def begin_step(self, needed: Iterable[Node]) -> None:
+        """What is needed, and what is placed from here on, is not evicted before the next step begins."""
         self.clock += 1
         for node in needed:
             node.used = self.clock
+
+    def place(self, nodes: Sequence[Node]) -> None:
+        """Give slots to (held) nodes that are about to be computed.
+
+        Raises KVBudgetError if they, and what the step needs besides, exceed the bound.
+        """
         self._make_room(len(nodes))
         for node in nodes:
             self.pool.take(node)

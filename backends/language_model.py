@@ -12,9 +12,10 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Never
 
+from backends.conditions import constraint_on
 from backends.distributions import ChoiceDistribution, TextDistribution, TokenDistribution
 from backends.drafts import Draft, charge_once
-from backends.masks import Lexicon, Mask, constraint_on
+from backends.masks import Lexicon, Mask
 from backends.settings import Guide, Settings
 from backends.text import Chat, Context, Text, Tokens, Turn, chat_of
 from ppl.errors import BackendError, CapabilityError, UsageError, did_you_mean
@@ -90,7 +91,7 @@ class LanguageModel(Backend):
         refuse_unknown("lm(...)", unknown, LanguageModel.__call__)
         if max_tokens is not None and (not isinstance(max_tokens, int) or max_tokens < 1):
             raise UsageError(f"max_tokens={max_tokens!r}: expected an int >= 1.")
-        stops = (stop,) if isinstance(stop, str) else tuple(stop)
+        stops = (stop,) if isinstance(stop, str) else tuple(dict.fromkeys(stop))
         constraint = constraint_on(self, grammar, None, mode, truncated)
         settings = Settings(temperature, top_p, top_k, stops, include_stop, constraint, self._guide_of(guide, mode))
         return TextDistribution(self, self.context(context), settings, max_tokens, prefix)

@@ -1,130 +1,22 @@
 """Token masks: which tokens may come next under a grammar or a token set, for one model's vocabulary.
 
-A `Constraint` says what a distribution is held to; a `Mask` is its state while one text is drawn or read. Compiled
-grammars are kept by the model's `Lexicon`, so that starting a text copies a pointer. The density that a constraint
-conditions is that of the warped model: the mask comes after temperature, top-k and top-p. With mode="mask" it comes
-before them, as in other libraries.
+A `Mask` is the state of a condition while one text is drawn or read. Compiled grammars are kept by the model's
+`Lexicon`, so that starting a text copies a pointer.
 """
 
 from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Hashable, Sequence
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 
-from backends.constraints import Grammar, grammar_of
+from backends.constraints import Grammar
 from backends.matcher import literal, llguidance
-from backends.text import Text, Tokens
 from ppl.errors import UsageError
-
-if TYPE_CHECKING:
-    from backends.language_model import LanguageModel
-    from backends.settings import Settings
-
-MODES = ("condition", "mask")
-TRUNCATED = ("drop", "keep")
-
-
-@dataclass(frozen=True, slots=True)
-class Constraint:
-    """What texts or tokens are held to: a grammar, or a set of single tokens (None among them: the end).
-
-    mode       "condition": p is the model's, on what is allowed, and draws weigh the mass that the mask kept.
-               "mask": p is that of masked decoding itself, which favours whatever the mask had to force
-    truncated  a text cut at max_tokens before its grammar was complete: "drop" gives it probability 0, "keep" takes it
-    """
-
-    grammar: Grammar | None = None
-    among: frozenset[Any] | None = None
-    mode: str = "condition"
-    truncated: str = "drop"
-
-    def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise UsageError(f"mode={self.mode!r}: expected 'condition' (weights make it exact) or 'mask' (biased).")
-        if self.truncated not in TRUNCATED:
-            raise UsageError(f"truncated={self.truncated!r}: expected 'drop' or 'keep' for texts cut at max_tokens.")
-
-    @property
-    def biased(self) -> bool:
-        """Whether what it draws is left unweighed, as masked decoding does."""
-        return self.mode == "mask"
-
-    def begin(self, model: LanguageModel, settings: Settings) -> Mask:
-        """The mask at the start of a text."""
-        if self.grammar is None:
-            assert self.among is not None
-            return TokenSet(model.lexicon, self.among)
-        hidden = () if settings.include_stop else settings.stop
-        return GrammarMask(model.lexicon, model.lexicon.matcher(self.grammar, hidden))
-
-    def along(self, model: LanguageModel, settings: Settings, tokens: Tokens) -> Iterator[Mask]:
-        """The mask before each of these tokens, and after the last. One that does not fit leaves nothing after it."""
-        mask = self.begin(model, settings)
-        yield mask
-        for token in tokens:
-            mask = mask.copy()
-            mask.push(token)
-            yield mask
-
-    def holds(self, model: LanguageModel, settings: Settings, tokens: Tokens, finish: str | None) -> bool:
-        """Whether a text of these tokens that ended so belongs to it. `finish=None`: whether one may begin so."""
-        if finish == "stop" and self.grammar is not None:
-            return settings.shown(model.decode(tokens)) in self.grammar
-        mask = self.begin(model, settings)
-        for token in tokens:
-            if not mask.allows(token):
-                return False
-            mask.push(token)
-        return finish is None or (finish == "length" and self.truncated == "keep") or mask.ends
-
-    def possible(self, text: str) -> str:
-        """What may follow a text, for messages."""
-        return self.grammar.possible(text) if self.grammar is not None else "the tokens of among="
-
-    def __repr__(self) -> str:
-        return repr(self.grammar) if self.grammar is not None else "among=[...]"
-
-
-def constraint_on(
-    model: LanguageModel, grammar: Any, among: Iterable[str] | None, mode: str, truncated: str
-) -> Constraint | None:
-    """What is written as grammar= or among=, checked against the model's vocabulary; None for neither."""
-    if grammar is None and among is None:
-        Constraint(None, None, mode, truncated)  # its words are checked all the same
-        return None
-    model.need("grammar")
-    if grammar is not None and among is not None:
-        raise UsageError("lm.token takes grammar= or among=, not both.")
-    if among is not None:
-        return Constraint(None, frozenset(_one_token(model, name) for name in _names(among)), mode, truncated)
-    constraint = Constraint(grammar_of(grammar), None, mode, truncated)
-    model.lexicon.check(constraint.grammar, model.name)
-    return constraint
-
-
-def _names(among: Any) -> list[str]:
-    names = [among] if isinstance(among, str) else list(among)
-    if isinstance(among, str) or not names or not all(isinstance(name, str) for name in names):
-        raise UsageError(f"among={among!r}: expected a list of tokens, as in among=['yes', 'no'].")
-    return names
-
-
-def _one_token(model: LanguageModel, name: str) -> Any:
-    """A token by what it looks like, None for the end."""
-    if name == model.end_text or (isinstance(name, Text) and name.finish == "end" and not name.tokens):
-        return None
-    tokens = model.tokens_of(name)
-    if len(tokens) != 1:
-        raise UsageError(f"among=: {name!r} is {len(tokens)} tokens of {model.name}, not one.")
-    if model.lexicon.id_of(tokens[0]) < 0:
-        raise UsageError(f"among=: {name!r} is no token of {model.name}.")
-    return tokens[0]
 
 
 class Lexicon:
@@ -142,6 +34,12 @@ class Lexicon:
         self.bytes = -(-tokenizer.vocab_size // 8)  # of a mask
         self._compiled = lru_cache(maxsize=256)(self._compile)
         self._known: set[Grammar] = set()
+
+    @cached_property
+    def spelled(self) -> list[bytes]:
+        """The bytes of every token id; of the ends none."""
+        ends = set(self.ends)
+        return [b"" if i in ends else self.tokenizer.decode_bytes([i]) for i in range(self.tokenizer.vocab_size)]
 
     def check(self, grammar: Grammar | None, name: str) -> None:
         """UsageError if no token can begin a text of the grammar."""
@@ -171,7 +69,7 @@ UNFORCED = '%llguidance {"no_forcing": true}\n'
 
 @lru_cache(maxsize=256)
 def _source(kind: str, source: str | tuple[str, ...], stops: tuple[str, ...]) -> str:
-    """A grammar for llguidance; with `stops`, of its texts alone or with a stop and whatever its last token brings."""
+    """A grammar for llguidance; a pattern with `stops` alone, or with a stop and whatever its last token brings."""
     if kind == "json":
         part: dict[str, Any] = {"json_schema": json.loads(str(source))}
     elif kind == "lark":
@@ -181,8 +79,8 @@ def _source(kind: str, source: str | tuple[str, ...], stops: tuple[str, ...]) ->
         tail = f"(?:(?:{'|'.join(map(literal, stops))})(?s:.*))?" if stops else ""
         rule = llguidance().regex_to_lark(f"(?:{pattern}){tail}", "")
         return json.dumps({"grammars": [{"lark_grammar": f"{UNFORCED}start: /{rule}/"}]})
-    tail = f"start: @text STOP?\nSTOP: /(?:{'|'.join(map(literal, stops))})(?s:.*)/" if stops else "start: @text"
-    return json.dumps({"grammars": [{"name": "whole", "lark_grammar": UNFORCED + tail}, {"name": "text", **part}]})
+    whole = {"name": "whole", "lark_grammar": f"{UNFORCED}start: @text"}
+    return json.dumps({"grammars": [whole, {"name": "text", **part}]})
 
 
 class Mask:

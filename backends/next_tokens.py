@@ -84,8 +84,8 @@ class NextTokens:
         block = torch.searchsorted(running, target, right=True).clamp_(max=self.blocks - 1)
         inside = self.mass[index, block.squeeze(-1)].double().cumsum(-1)
         before = running.gather(1, block) - inside[:, -1:]
-        place = torch.searchsorted(inside, target - before, right=True)
-        # rounding may leave the target past the block's last token of positive mass
+        # rounding may leave the target before the block's first token of positive mass, or past its last one
+        place = torch.searchsorted(inside, (target - before).clamp_(min=0.0), right=True)
         last = (inside < inside[:, -1:]).sum(-1, keepdim=True)
         ids: list[int] = (block * BLOCK + torch.minimum(place, last)).squeeze(-1).tolist()
         return ids

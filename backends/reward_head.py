@@ -30,7 +30,7 @@ from backends.rewards import Asked, RewardModel, check_window, in_context
 from backends.text import Context
 from ppl.errors import BackendError
 from ppl.requests import HiddenStates
-from ppl.reward import Reward
+from ppl.reward import Reward, StepRewards
 
 ACTIVATIONS: dict[str, Activation] = {
     "relu": torch.relu,
@@ -76,17 +76,19 @@ class HeadReward(RewardModel):
                 f"{folder / 'head.json'}: step_token {description.get('step_token')!r} is {len(step)} tokens of"
                 f" {self.model.name}; a step ends with one."
             )
-        self.step_token = step[0]
+        self.step_token, self.step_end = step[0], str(description.get("step_token"))
 
     def judge(self, question: str | None, answer: str | Context) -> Asked[Reward]:
         context = in_context(self.model, question, answer)
         check_window(self.model, context)
         tokens = context.tokens
-        place = next((i for i in reversed(range(len(tokens))) if tokens[i] == self.step_token), None)
+        asked = None if question is None or isinstance(answer, Context) else in_context(self.model, question, "")
+        begins = 0 if asked is None else len(asked.tokens)
+        place = next((i for i in reversed(range(begins, len(tokens))) if tokens[i] == self.step_token), None)
         if place is None:
             raise BackendError(
-                f"reward {self.name}: the text has no step token {self.model.decode([self.step_token])!r}, so there is"
-                f" nowhere to read: {context.text[-60:]!r}."
+                f"reward {self.name}: the {'text' if asked is None else 'answer'} has no step token"
+                f" {self.step_end!r}, so there is nowhere to read: {context.text[-60:]!r}."
             )
         key = ("step state", context.key, place, self)
         row = StepState(backend=self.model, key=key, context=context, positions=(place,), readout=self.readout)
@@ -96,6 +98,10 @@ class HeadReward(RewardModel):
             return Reward(sigmoid(logit), logit, self.model.hold(context))
 
         return [row], finish
+
+    def judge_steps(self, question: str | None, steps: list[str]) -> Asked[StepRewards]:
+        """Each step is read at its own step token, which it is given where it lacks one."""
+        return super().judge_steps(question, [s if s.endswith(self.step_end) else s + self.step_end for s in steps])
 
     def readout(self, states: torch.Tensor) -> torch.Tensor:
         """The logits (n, 1) of hidden states (n, hidden)."""

@@ -35,9 +35,10 @@ def log_probs(logits: torch.Tensor, settings: Settings) -> torch.Tensor:
     ranked, order = logits.sort(dim=-1, descending=True, stable=True)
     if settings.top_k is not None:
         ranked[..., settings.top_k :] = NEG_INF
-    p = ranked.softmax(-1)
-    before = p.cumsum(-1) - p  # the mass of all more probable tokens
-    ranked[before >= settings.top_p - 1e-12] = NEG_INF
+    if settings.top_p < 1.0:
+        p = ranked.softmax(-1)
+        before = p.cumsum(-1) - p  # the mass of all more probable tokens
+        ranked[before >= settings.top_p - 1e-12] = NEG_INF
     return torch.full_like(logits, NEG_INF).scatter_(-1, order, ranked).log_softmax(-1)
 
 

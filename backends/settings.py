@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from backends.masks import Constraint
+from backends.conditions import Constraint
 from backends.text import Text
 from ppl.errors import UsageError
 

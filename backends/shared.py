@@ -101,14 +101,15 @@ class SharedModel(HFModel):
     def _fill(self, works: Sequence[Work]) -> None:
         """Compute whatever the works want and the tree does not have, in packed forwards."""
         missing: dict[Node, Request] = {}
-        for work in works:
-            for node in work.wanted:
-                if node.hidden is None:
-                    self._missing(node, work.row, missing)
+        wanted = {node: work.row for work in works for node in work.wanted}
+        for node, row in wanted.items():
+            if node.hidden is None:
+                self._missing(node, row, missing)
         nodes = list(missing)
-        wanted = {node for work in works for node in work.wanted}
+        bounded = self.tree.pool.bound is not None
+        self.tree.begin_step({a for n in (*nodes, *wanted) for a in n.path() if a.slot >= 0} if bounded else ())
         for start in range(0, len(nodes), PACKED):
-            self._pass(nodes[start : start + PACKED], missing, wanted)
+            self._pass(nodes[start : start + PACKED], missing)
 
     @staticmethod
     def _missing(node: Node, row: Request, missing: dict[Node, Request]) -> None:
@@ -121,19 +122,17 @@ class SharedModel(HFModel):
         for new in reversed(chain):
             missing.setdefault(new, row)
 
-    def _pass(self, nodes: list[Node], payers: dict[Node, Request], wanted: set[Node]) -> None:
+    def _pass(self, nodes: list[Node], payers: dict[Node, Request]) -> None:
         tree = self.tree
-        needed = () if tree.pool.bound is None else {a for n in nodes for a in n.path()[:-1] if a.slot >= 0}
         new = [n for n in nodes if n.slot < 0]
-        tree.place(new, needed)
+        tree.place(new)
         try:
             states = self.run(Plan(tree.pool, nodes))
         except BaseException:  # an interrupt too: what was not computed must not be found
             tree.take_back(new)
             raise
         for node, state in zip(nodes, states, strict=True):
-            if node in wanted:
-                node.hidden = state.clone()
+            node.hidden = state.clone()  # of every token: who asks later what follows it needs no forward
         charge_once([payers[n] for n in nodes], forwards=1)
         for node in nodes:
             payers[node].cost.charge(forwarded_tokens=1, recomputed_tokens=int(node.lost))

@@ -76,7 +76,8 @@ def over_the_tree(model: SharedModel, probe: list[int]) -> tuple[torch.Tensor, l
     lease = Lease(tree, tree.find(probe))
     path = lease.node.path()
     for new in (path[:2], path[2:]):  # in two forwards, so that the second reads what the first one stored
-        tree.place(new, needed=())
+        tree.begin_step(())
+        tree.place(new)
         plan = Plan(tree.pool, new)
         states = model.run(plan)
     return model.logits(states[-1:])[0].float(), [plan.told.get(layer) for layer in range(len(tree.pool.k))]

@@ -39,7 +39,7 @@ def warp(row: Row, settings: Settings) -> Row:
     for symbol, p in kept.items():
         nucleus.add(symbol)
         mass += p
-        if mass >= settings.top_p - 1e-12:  # sums such as .1 + .2 must reach .3
+        if settings.top_p < 1.0 and mass >= settings.top_p - 1e-12:  # sums such as .1 + .2 must reach .3
             break
     return normalised({symbol: kept[symbol] for symbol in row if symbol in nucleus})
 

@@ -35,7 +35,8 @@ def begin(model: SharedModel, row: Request) -> Work:
     leaf = model.tree.find(model.path_of(row.context))
     path = leaf.path()
     model.charge_context(row)
-    row.cost.charge(shared_tokens=sum(n.slot >= 0 for n in path))
+    if row.column is not None:  # else it is part of another's, which has read the context
+        row.cost.charge(shared_tokens=sum(n.slot >= 0 for n in path))
     lease = model.lease(row.context, leaf)
     if isinstance(row, Draw):
         work = Work(row, [leaf], lease, Draft(row))
@@ -44,7 +45,9 @@ def begin(model: SharedModel, row: Request) -> Work:
         row.cost.charge(scored_tokens=len(tokens) + ends)
         full = model.tree.find(model.path_of(row.context, tokens))
         nodes = [leaf, *full.path()[len(path) :]]
-        work = Work(row, nodes if ends else nodes[:-1], Lease(model.tree, full))
+        wanted = nodes if ends else nodes[:-1]
+        row.cost.charge(shared_tokens=sum(n.slot >= 0 for n in wanted[1:]))
+        work = Work(row, wanted, Lease(model.tree, full))
     elif isinstance(row, HiddenStates):
         work = Work(row, [path[i] for i in row.positions], lease)
     else:

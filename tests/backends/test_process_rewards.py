@@ -102,7 +102,7 @@ class TestOneInterface:
         def program():
             score(rewards)
 
-        with pytest.raises(WeightError, match=rf"score\('score'\): a log weight {message}"):
+        with pytest.raises(WeightError, match=rf"score: a log weight {message}"):
             program(seed=0)
 
     def test_every_reward_has_steps(self):

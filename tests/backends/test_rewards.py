@@ -315,6 +315,17 @@ class TestHeads:
             [prm("q", t).raw for t in ("a\n", "b\n")], abs=1e-4
         )
 
+    def test_each_step_is_read_at_its_own_end(self, tmp_path):
+        """Whether or not the steps bring their line ends; and a question's line end is not the answer's."""
+        head_folder(tmp_path)
+        prm = load(f"reward:head:{tmp_path}/prm")
+        steps = ["two", "three", "four"]
+        found = [r.raw for r in prm.steps("one\n", steps).rewards]
+        assert found == pytest.approx([r.raw for r in prm.steps("one\n", [s + "\n" for s in steps]).rewards], abs=1e-4)
+        assert found == pytest.approx([prm("one\n", t).raw for t in ("two\n", "two\nthree\n", "two\nthree\nfour\n")], abs=1e-4)
+        with pytest.raises(BackendError, match="the answer has no step token"):
+            prm("one\n", "two")
+
     def test_what_it_costs(self, tmp_path):
         head_folder(tmp_path)
         prm, lm = load(f"reward:head:{tmp_path}/prm"), load(f"hf:{tmp_path}/model")

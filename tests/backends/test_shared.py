@@ -13,7 +13,7 @@ from backends.hf import HFModel
 from backends.kv_pool import KVPool
 from backends.shared import SharedModel
 from inference import beam, exact, importance, smc
-from ppl import model, sample, score
+from ppl import model, observe, sample, score
 from ppl.requests import HiddenStates, serve
 from ppl.testing.backends import check_same_answers
 from ppl.testing.interleavings import interleavings
@@ -71,9 +71,9 @@ def test_each_token_sees_its_path_once(monkeypatch, seed):
     leases = [kv_tree.Lease(tree, tree.find([draw.randrange(3) for _ in range(draw.randrange(1, 12))])) for _ in range(30)]
     nodes = list(dict.fromkeys(n for lease in leases for n in lease.node.path()))
     stored = nodes[: draw.randrange(len(nodes))]
-    tree.place(draw.sample(stored, len(stored)), ())
+    tree.place(draw.sample(stored, len(stored)))
     new = [n for n in nodes if n.slot < 0]
-    tree.place(new, ())
+    tree.place(new)
     plan = tree_attention.Plan(pool, new)
     seen = [[] for _ in new]
     for block in plan.blocks:
@@ -269,7 +269,95 @@ def test_a_tree_of_any_shape_keeps_its_books():
         leaf = tree.find(path)
         leases.append(Lease(tree, leaf))
         tree.let_go()
-        tree.place([n for n in leaf.path() if n.slot < 0], leaf.path())
+        tree.begin_step(leaf.path())
+        tree.place([n for n in leaf.path() if n.slot < 0])
         tree.check()
         reachable = {id(n) for lease in leases for n in lease.node.path()}
         assert tree.live == sum(1 for n in tree.pool.owner if n is not None and id(n) in reachable)
+
+
+# -- under a bound, steps of several prompts --------------------------------------------------------------------------------
+
+
+def bounded(tokens):
+    return SharedModel(tiny("llama", 330), byte_tokenizer(), "bounded", max_kv_bytes=256 * tokens)
+
+
+def tables(lm, contexts, **options):
+    rows = [row for context in contexts for row in lm.token(context, **options).table().requests]
+    serve(rows)
+    assert all(row.error is None for row in rows)
+    lm.tree.check()
+    return [row.answer() for row in rows]
+
+
+def letters(stream, n=60):
+    return "".join(stream.choice("abcdefghij") for _ in range(n))
+
+
+def test_what_a_step_reads_is_not_evicted_in_it():
+    """One of two prompts is known already, and there is room for one and a half: its states must outlive the step."""
+    lm, free = bounded(100), bounded(10_000)
+    texts = "abcdefghij" * 6, "zyxwvutsrq" * 6
+    contexts = [lm.prompt(t) for t in texts]
+    tables(lm, contexts[:1])
+    found = tables(lm, contexts, temperature=0.5)
+    expected = tables(free, [free.prompt(t) for t in texts], temperature=0.5)
+    assert all((a - b).abs().max() < 1e-4 for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("room", [600, 700, 1000])
+def test_a_step_of_several_forwards_evicts_nothing_of_its_own(room):
+    """1,440 new tokens, 512 a forward, beside a prompt that goes on from what was stored before."""
+    stream, lm, free = random.Random(room), bounded(room), bounded(10_000)
+    texts = [letters(stream) for _ in range(24)]
+    stored = "p" * 60
+    tables(lm, [lm.prompt(stored)])
+    found = tables(lm, [lm.prompt(t) for t in [*texts, stored + "x"]])
+    expected = tables(free, [free.prompt(t) for t in [*texts, stored + "x"]])
+    assert all((a - b).abs().max() < 1e-4 for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("room", [400, 700, 1400])
+def test_many_problems_under_a_bound_draw_what_they_draw_without_one(room):
+    @model
+    def program(lm, text):
+        first = sample("token", lm.token(lm.prompt(text)))
+        return str(first), str(sample("text", lm(lm.prompt(text), max_tokens=3)))
+
+    stream = random.Random(room)
+    texts = [letters(stream) for _ in range(24)]
+    found, expected = (
+        program.run_many([{"lm": lm, "text": t} for t in texts], engine=importance(2), seed=0)
+        for lm in (bounded(room), bounded(10_000))
+    )
+    assert [r.values for r in found] == [r.values for r in expected]
+
+
+def test_what_follows_any_token_of_a_prompt_needs_no_forward():
+    lm = bounded(10_000)
+
+    @model
+    def program():
+        long, short = lm.prompt("the answer is"), lm.prompt("the answer")
+        sample("a", lm.token(long))
+        sample("b", lm.token(short))
+
+    cost = program.run(engine=importance(1), seed=0).cost
+    assert cost.forwarded_tokens == len(lm.prompt("the answer is").tokens) and cost.recomputed_tokens == 0
+    assert cost.shared_tokens == len(lm.prompt("the answer").tokens)
+
+
+def test_given_texts_are_shared_too():
+    """Scored again at another temperature: the context and all of the text but its last token are found."""
+    lm = bounded(10_000)
+    text = "yes it is"
+
+    @model
+    def program():
+        for temperature in (1.0, 0.5):
+            observe("text", lm("is it? ", prefix=True, max_tokens=20, temperature=temperature), text)
+
+    cost = program.run(engine=importance(1), seed=0).cost
+    context, given = len(lm.prompt("is it? ").tokens), len(lm.encode(text))
+    assert cost.forwarded_tokens == context + given - 1 == cost.shared_tokens
