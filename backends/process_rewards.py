@@ -154,8 +154,8 @@ class StepScore(ScoreText):
     column = "reward_calls"
 
 
-class EarlierStepScore(ScoreText):
-    """That of a step before: part of the same judgement, and usually known."""
+class OtherStepScore(ScoreText):
+    """That of a step before, which is usually known, or under the reference: part of the same judgement."""
 
     column = None
 
@@ -194,7 +194,8 @@ class ImplicitReward(ByStep):
         before = type(context)(context.model, context.opening, context.pieces[:i])
         before.tokens = context.tokens[:begins]
         path = (context.tokens[begins : places[i] + 1], False)
-        kind = StepScore if i == len(places) - 1 else EarlierStepScore
+        counts = i == len(places) - 1 and context.model is self.model
+        kind = StepScore if counts else OtherStepScore
         key = ("step score", before.tokens, path)
         return kind(backend=context.model, key=key, context=before, settings=Settings(), value=path)
 
