@@ -234,7 +234,7 @@ class _Printer(Written):
                 bounds = [self.expr(bound) if bound else "" for bound in (node.start, node.stop)]
                 return (self.expr(node.value), "[", bounds[0], ":", bounds[1], "]")
             case s.RecordUpdate():
-                updates = self.braces(node.record.span.end, node.updates, self.update, ",")
+                updates = self.listed(node.record.span.end, node.updates, self.update)
                 return (self.expr(node.record), " with ", updates)
             case s.Sample():
                 proposal = (LINE, "using ", self.expr(node.proposal)) if node.proposal else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from grammar.faults import Fault
+from grammar.patterns import in_ascii
 from grammar.vectors import List, Value
 
 
@@ -37,6 +38,10 @@ class Pattern(Grammar):
     def __init__(self, source: str) -> None:
         super().__init__("regex", source)
         self._compiled: Any = None
+
+    def for_host(self) -> Grammar:
+        """As a grammar it is what it matches: \\d, \\w and \\s are those of ASCII, as in RE2."""
+        return Grammar("regex", in_ascii(self.source))
 
     def _program(self) -> Any:
         if self._compiled is None:

@@ -152,7 +152,8 @@ def missing_line_end(p: Place) -> Mistake | None:
     if p.token.type in STATEMENT_KEYWORDS | DECLARATION_KEYWORDS:
         mend = f"start a new line before `{p.token}`"
     elif p.token.type == "COMMA":
-        mend = "several values stand in parentheses: `(a, b)`"
+        reason = p.head.type == "REQUIRE"
+        mend = 'write `require <condition> else "why"`' if reason else "several values stand in parentheses: `(a, b)`"
     elif p.token.type == "ELSE":
         return p.mistake("E038")
     elif p.token.type == "SAMPLE":

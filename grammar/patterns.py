@@ -53,6 +53,35 @@ def bad_pattern(pattern: str) -> BadPattern | None:
     return BadPattern(problem or "", 0, len(pattern))
 
 
+_CLASSES = {"d": "0-9", "w": "0-9A-Za-z_", "s": r"\t\n\f\r "}
+
+
+def in_ascii(pattern: str) -> str:
+    """The same set of texts, for an engine to which \\d, \\w and \\s are all of Unicode's, and which calculates with
+    classes: brackets inside of brackets and && mean nothing but themselves here."""
+    made, inside, i = "", False, 0
+    while i < len(pattern):
+        c, pair = pattern[i], pattern[i : i + 2]
+        i += 1
+        if c == "\\" and len(pair) == 2:
+            body = _CLASSES.get(pair[1].lower())
+            made += pair if body is None else f"[^{body}]" if pair[1].isupper() else body if inside else f"[{body}]"
+            i += 1
+        elif inside and pair == "[:":
+            end = pattern.find(":]", i) + 2
+            made, i = made + pattern[i - 1 : end], end
+        elif inside and (c == "[" or pair in ("&&", "~~")):
+            made += "\\" + c
+        elif not inside and c == "[":
+            opening = re.match(r"\[\^?\]?", pattern[i - 1 :])
+            assert opening is not None
+            made, inside, i = made + opening[0], True, i - 1 + len(opening[0])
+        else:
+            inside = inside and c != "]"
+            made += c
+    return made
+
+
 def _compile(pattern: str) -> str | None:
     if re2 is None:
         try:

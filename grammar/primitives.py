@@ -21,7 +21,7 @@ from grammar.primitives_text import show
 from grammar.values import Dict
 from grammar.vectors import List, check_size
 
-_NUMBER = re.compile(r"(?:(?<![\w)])-)?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"(?:(?<![\w)])-)?(?:[0-9]+(?:\.[0-9]+)?|(?<![\w.])\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _DIGITS = 1300  # longer integers have more than 4096 bits
 
 
@@ -90,8 +90,9 @@ def _spelled(text: str) -> int | None:
     if not re.fullmatch(r"[+-]?[0-9]+", text):
         return None
     if len(text) > _DIGITS:
-        raise Fault("E554", what="the integer that this text spells")
-    return checked_int(int(text))
+        return None
+    value = int(text)
+    return value if -BIG < value < BIG else None  # a model's text may spell anything
 
 
 def to_float(x: Any) -> float | None:
@@ -99,12 +100,15 @@ def to_float(x: Any) -> float | None:
     if not isinstance(x, str):
         return float(x)
     text = x.strip()
-    return float(text) if re.fullmatch(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?", text) else None
+    if not re.fullmatch(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?", text):
+        return None
+    number = float(text)
+    return number if math.isfinite(number) else None  # too large for a float
 
 
 def numbers(s: str) -> List:
     """All numbers that stand in a text, in order."""
-    return List(map(float, _NUMBER.findall(s)))
+    return List(number for number in map(float, _NUMBER.findall(s)) if math.isfinite(number))
 
 
 def total(items: List) -> Any:

@@ -92,6 +92,14 @@ class Written:
         put_comments(end)
         return docs
 
+    def listed(self, after: int, items: Sequence[Item], show: Show[Item]) -> Doc:
+        """The `{ a, b }` that follows an offset: on one line, or one item a line, commas between them either way."""
+        _, closing = self.bracket("{", after)
+        if self.comments and self.comments[-1].start < closing:
+            return self.brackets("{", after, items, show)
+        inside = [part for item in items for part in (show(item), ",", LINE)][:-2]
+        return Group(("{", Nest((LINE, *inside)), LINE, "}"))
+
     def braces(self, after: int, items: Sequence[Item], show: Show[Item], between: str | None = None) -> Doc:
         """The `{ ... }` that follows an offset: one item a line. A single item (several, if there is something to
         put between them) stays on one line with the braces if it was there."""

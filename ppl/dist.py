@@ -7,6 +7,7 @@ support. Parameters that make no distribution raise UsageError, which names them
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Hashable
 from typing import Any
 
@@ -15,6 +16,8 @@ from ppl.errors import UsageError
 from ppl.finite import Finite, bernoulli, categorical, delta, inverse_cdf, uniform
 
 NEG_INF = -math.inf
+TINY = sys.float_info.min  # rounding may put a draw on the border of its support, where its density says it cannot be
+ALMOST_ONE = 1.0 - sys.float_info.epsilon / 2
 
 
 class Continuous(Distribution):
@@ -88,7 +91,7 @@ class beta(Continuous):  # noqa: N801
         super().__init__(a=a, b=b)
 
     def sample(self, rng: Any) -> float:
-        return float(rng.beta(self.a, self.b))
+        return min(max(float(rng.beta(self.a, self.b)), TINY), ALMOST_ONE)
 
     def log_prob(self, value: float) -> float:
         if not 0.0 < value < 1.0:
@@ -111,7 +114,7 @@ class gamma(Continuous):  # noqa: N801
         super().__init__(shape=shape, rate=rate)
 
     def sample(self, rng: Any) -> float:
-        return float(rng.gamma(self.shape, 1.0 / self.rate))
+        return max(float(rng.gamma(self.shape, 1.0 / self.rate)), TINY)
 
     def log_prob(self, value: float) -> float:
         if value <= 0.0:

@@ -17,6 +17,7 @@ from ppl.choices import Choice, Forced, Policy, Stop
 from ppl.current import require_execution
 from ppl.distribution import Distribution, distribution_at
 from ppl.errors import UsageError, WeightError
+from ppl.finite import Finite
 from ppl.requests import Plan, Request
 from ppl.streams import Key, derive
 from ppl.trace import Node, address, next_use
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ppl.run import Run
 
 NEG_INF = -math.inf
+REACHED = 256  # of no more values is it checked that a proposal can draw them all
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,8 @@ class Interpreter(Weighing):
         source = dist if proposal is None else proposal
         stream = self.run.streams.at if source.deferred or source.at_once else self.run.streams.own
         rng = self.rng if self.rng is not None else stream(self.key, name, index)
+        if proposal is not None:
+            self._check_reach(name, dist, proposal)
         if not source.deferred:
             value = source.sample(rng)
             return value, None, None if proposal is None else source.log_prob(value), ""
@@ -144,6 +148,17 @@ class Interpreter(Weighing):
         if proposal is not None:
             return drawn.value, None, drawn.log_q, drawn.reason
         return drawn.value, drawn.log_prob, drawn.log_q if dist.weighted else None, drawn.reason
+
+    def _check_reach(self, name: str, dist: Distribution, proposal: Distribution) -> None:
+        """Warn where a proposal can never draw what may come: weights cannot make up for it."""
+        if not (isinstance(dist, Finite) and isinstance(proposal, Finite)) or len(dist.support()) > REACHED:
+            return
+        missed = next((v for v in dist.support() if dist.log_prob(v) > NEG_INF == proposal.log_prob(v)), None)
+        if missed is not None:
+            self.run.warn(
+                f"sample({name!r}): the proposal {proposal!r} never draws {missed!r}, which {dist!r} may give: traces with it"
+                " are lost. Give every value that may come some probability"
+            )
 
     def _stops(self, barrier: bool, dist: Distribution) -> bool:
         stop = self.stop

@@ -76,8 +76,8 @@ def update(
     """Change some choices (and perhaps the arguments), keep the others where they still have a site.
 
     Returns (t', log weight, discard): log gamma(t') - log Q(fresh choices) - log gamma(t), and the old values that were
-    overwritten or vanished; updating back with them gives t again and the opposite weight. A horizon is kept to as by
-    `regenerate`.
+    overwritten or vanished; updating back with them gives t again, and where no choice was fresh the opposite weight. A
+    horizon is kept to as by `regenerate`.
     """
     wanted = {first_use(a): v for a, v in constraints.items()}
     old = trace.choices

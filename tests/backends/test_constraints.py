@@ -533,3 +533,18 @@ def test_a_draw_never_falls_on_a_token_that_is_ruled_out():
             ids = masked.draw(range(64), (blocks[:, k] + nudge).clamp(0.0, 1.0 - 1e-12).tolist())
             assert all(bool(allowed[i, t]) for i, t in enumerate(ids))
     assert all(bool(allowed[i, t]) for i, t in enumerate(masked.draw(range(64), [1e-10] * 64)))
+
+
+PATTERNS = [r"\d+", r"[\w-]*", r"[^\D]", r"[ab&&b]", r"[[:alpha:]x]", r"[]a]", r"[^]\s]", r"\[\d\]", r"\\d", r"\S\W", r"[a[b]~~]"]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_pattern_of_the_language_is_one_set_of_texts(pattern):
+    """As RE2 matches it, so llguidance holds to it: on all texts of up to three of these characters."""
+    from grammar.grammars import Pattern
+
+    here = Pattern(pattern)
+    there = grammar_of(here.for_host())
+    for length in range(4):
+        for text in map("".join, itertools.product("a1é٣ []&~\\d\u00a0", repeat=length)):
+            assert (text in there) == here.matches(text), text

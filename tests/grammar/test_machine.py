@@ -61,7 +61,10 @@ EXPRESSIONS = [
     ("after(\"a#b#c\", \"#\")", "str?", "c"), ("after(\"abc\", \"#\")", "str?", None), ("before(\"a#b#c\", \"#\")", "str?", "a"),
     ("re\"[0-9]+\".first_match(\"ab12cd3\")", "str?", "12"), ("re\"x=(\\w+)\".first_match(\"a x=yes\")", "str?", "yes"),
     ("re\"(a)?b\".first_match(\"b\")", "str?", None), ("matches(re\"a+\", \"aaa\")", "bool", True), ("matches(re\"a\", \"aa\")", "bool", False),
-    ("numbers(\"-3, 4.5 and 1e2; x-1\")", "list[float]", [-3.0, 4.5, 100.0, 1.0]), ("str(1.5)", "str", "1.5"),
+    ("numbers(\"-3, 4.5 and 1e2; x-1\")", "list[float]", [-3.0, 4.5, 100.0, 1.0]),
+    ("numbers(\"-.5 or .25, 1e999\")", "list[float]", [-0.5, 0.25]), ("float(\"1e999\")", "float?", None),
+    ("int(join([\"9\" for _ in range(1250)]))", "int?", None), ("int(join([\"9\" for _ in range(5000)]))", "int?", None),
+    ("str(1.5)", "str", "1.5"),
     ("json({\"a\": [1, 2], \"b\": []})", "str", '{"a": [1, 2], "b": []}'), ("json((1, none, \"é\"))", "str", '[1, null, "é"]'),
     # lists and dicts
     ("[1, 2] + [3]", "list[int]", [1, 2, 3]), ("[1, 2, 3][-1]", "int", 3), ("[1, 2, 3][1:]", "list[int]", [2, 3]), ("range(2, 8, 3)", "list[int]", [2, 5]),

@@ -84,6 +84,7 @@ CASES = [
     ("let a = 1 |2", "E027", "operator"),
     ("let x = smaple |bernoulli(0.5)", "E027", "did you mean `sample`?"),
     ("return 1|, 2", "E027", "(a, b)"),
+    ('require q == "a"|, "not a"', "E027", "else"),
     ("f(a |b)", "E028", "','"),
     ("let xs = [1 |2]", "E028", "','"),
     ("f(k|: 1)", "E028", "name=value"),

@@ -7,6 +7,7 @@ import math
 import weakref
 from contextvars import ContextVar
 
+import numpy as np
 import pytest
 
 from inference import exact, importance, smc
@@ -25,7 +26,7 @@ from ppl import (
     score,
     unfold,
 )
-from ppl.dist import bernoulli, categorical, delta, uniform
+from ppl.dist import bernoulli, beta, categorical, delta, gamma, uniform
 from ppl.execution import Execution
 from ppl.operations import generate, simulate
 from ppl.testing import check_replay_invariance, check_trace_laws, enumerate_outcomes, fingerprint
@@ -600,3 +601,22 @@ def test_exact_over_an_estimate_is_none(tmp_path):
     warned = outermost.run(importance(1)(estimated), engine=exact(), seed=0).warnings
     assert any("weights of an inexact nested query (program under exact(" in w for w in warned)
     assert not program.run(exact()(estimated), engine=exact(), seed=0, limit=limit(nodes=2)).is_exact
+
+
+def test_a_proposal_that_misses_a_value_is_told():
+    @model
+    def program(values):
+        return sample("x", uniform([1, 2, 3]), proposal=uniform(values))
+
+    (warning,) = program.run([1, 2], engine=importance(4), seed=0).warnings
+    assert "never draws 3, which uniform(" in warning
+    assert program.run([1, 2, 3, 4], engine=importance(40), seed=0).warnings == []
+    assert program.run([1, 2], engine=exact(), seed=0).warnings == []  # enumerates, and proposes nothing
+
+
+@pytest.mark.parametrize("family", [beta(0.01, 0.01), beta(0.001, 1.0), gamma(0.001)])
+def test_draws_lie_inside_their_support(family):
+    """Rounding would put some of them on its border, where the density is none."""
+    rng = np.random.default_rng(0)
+    draws = [family.sample(rng) for _ in range(2000)]
+    assert all(not family.outside(x) and math.isfinite(family.log_prob(x)) for x in draws)
