@@ -107,7 +107,8 @@ def _assign(c: Checker, statement: s.Assign) -> bool:
     if kind != UNKNOWN and local.type != UNKNOWN:
         fit(c, statement.value if statement.op is None else statement.target, kind, local.type, f"'{name}'")
     local.value = None
-    c.narrow(local, kind if assignable(kind, local.type) and kind != UNKNOWN else local.type)
+    known = assignable(kind, local.type) and kind != UNKNOWN and not mentions(kind, (NEVER,))
+    c.narrow(local, kind if known else local.type)
     return True
 
 

@@ -150,6 +150,7 @@ NARROWING = [
     ("let f = fn(a: int?) => a + 1 if a != none else 0\nlet v = f(m)", "int"),
     ("let v = [a + 1 for a in [m, 3] if a != none]", "list[int]"),
     ("if m == none { require false }\nlet v = m", "int"),
+    ("let ys = [1]\nys = reversed([])\nys += [2]\nlet v = ys", "list[int]"),
     ("if n == 1 { m = 1 } else if n == 2 { m = 2 } else { return }\nlet v = m", "int"),
 ]
 
