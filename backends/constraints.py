@@ -61,14 +61,13 @@ class Grammar:
     def __contains__(self, text: object) -> bool:
         if not isinstance(text, str):
             return False
-        matcher = _read(self.kind, self.source).deep_copy()
-        written = list((self.begun + text).encode(errors="surrogatepass"))
+        matcher, written = self.walker(), list(text.encode(errors="surrogatepass"))
         return bool(matcher.try_consume_tokens(written) == len(written) and matcher.is_accepting())
 
     def possible(self, text: str = "") -> str:
         """What may come right after `text`, for messages: characters, or that the text may end."""
-        matcher = _read(self.kind, self.source).deep_copy()
-        matcher.try_consume_tokens(list((self.begun + text).encode(errors="replace")))
+        matcher = self.walker()
+        matcher.try_consume_tokens(list(text.encode(errors="replace")))
         return listed(matcher)
 
     def walker(self) -> Any:

@@ -67,9 +67,8 @@ def in_ascii(pattern: str) -> str:
             body = _CLASSES.get(pair[1].lower())
             made += pair if body is None else f"[^{body}]" if pair[1].isupper() else body if inside else f"[{body}]"
             i += 1
-        elif inside and pair == "[:":
-            end = pattern.find(":]", i) + 2
-            made, i = made + pattern[i - 1 : end], end
+        elif inside and pair == "[:" and (end := pattern.find(":]", i + 1)) > 0:
+            made, i = made + pattern[i - 1 : end + 2], end + 2
         elif inside and (c == "[" or pair in ("&&", "~~")):
             made += "\\" + c
         elif not inside and c == "[":

@@ -152,13 +152,14 @@ def _met_since(execution: Execution, start: Node) -> Any:
     Two inexact nested queries are never equal: what follows may read what they estimated.
     """
     met = [n for n in since(execution.leaf, start) if n.kind in ("sample", "ask")]
-    return label(tuple((n.address, *_told(n.value)) for n in met))
+    return label(tuple((n.address, _told(n)) for n in met))
 
 
-def _told(value: Any) -> tuple[Any, ...]:
-    if isinstance(value, tuple):  # the results of nested queries, among others
-        return tuple(None if getattr(v, "is_exact", False) else plain(v) for v in value)
-    return plain(value), getattr(value, "tokens", None), getattr(value, "finish", None)
+def _told(node: Node) -> tuple[Any, ...]:
+    value = node.value
+    if node.kind == "ask" and isinstance(value, tuple):  # the results of nested queries, among others
+        return "several", *(None if getattr(v, "is_exact", False) else plain(v) for v in value)
+    return "one", plain(value), getattr(value, "tokens", None), getattr(value, "finish", None)
 
 
 @dataclass(frozen=True, slots=True)

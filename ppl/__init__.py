@@ -1,8 +1,8 @@
 """Programs over language-model calls, and what their runs mean. Knows no engine and no model.
 
-from ppl import model, sample, score
-from inference import smc
-from backends import load
+    from ppl import model, sample, score
+    from inference import smc
+    from backends import load
 
 What runs programs is imported when it is first asked for: checking a file or an engine's options needs none of it.
 """

@@ -535,7 +535,7 @@ def test_a_draw_never_falls_on_a_token_that_is_ruled_out():
     assert all(bool(allowed[i, t]) for i, t in enumerate(masked.draw(range(64), [1e-10] * 64)))
 
 
-PATTERNS = [r"\d+", r"[\w-]*", r"[^\D]", r"[ab&&b]", r"[[:alpha:]x]", r"[]a]", r"[^]\s]", r"\[\d\]", r"\\d", r"\S\W", r"[a[b]~~]"]
+PATTERNS = [r"\d+", r"[\w-]*", r"[^\D]", r"[ab&&b]", r"[[:alpha:]x]", r"[]a]", r"[^]\s]", r"\[\d\]", r"\\d", r"\S\W", r"[a[b]~~]", r"[[:a]", r"[[:]", r"[[:d]*"]
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)

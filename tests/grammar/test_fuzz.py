@@ -15,7 +15,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from grammar.modules import check_text
 from tests.grammar.fuzz import PIECES, exercise, seeds
 from tests.grammar.hard_inputs import REPEATED, hard_input
 from tests.grammar.mutations import mutants
@@ -54,10 +53,11 @@ STATEMENTS = [
     "n = {i}", "x = {f}", "b = {b}", "s = {s}", "xs = {l}", "xs += {l}", "s += {s}", "n += {i}",
     "score {f}", "heuristic {f}", "require {b} else {q}", "observe {b} from bernoulli(0.5)", "observe {i} from uniform({l} + [1])",
     "record n", "checkpoint", "n = sample categorical({{1: 0.5, 2: 0.5}})", "x = sample normal({f}, 1.0) using normal(0.0, 2.0)",
-    "c += {s}", 's = sample lm(c, max_tokens=4)', 's = sample lm.choice({s}, ["a", "b"])', "score log(prm(c, {s}), floor=0.01)",
+    "c += {s}", 's = sample lm(c, max_tokens=4)', 'let V = sample lm.choice({s}, ["a", "b"])\n  s = V + ""', "score log(prm(c, {s}), floor=0.01)",
     "while {b} max 3 {{ n += {i} }}", "for V in {l} {{ n = V }}", "if {b} {{ n = {i} }} else {{ s = {s} }}",
     "if {b} {{ n = twice(fn(a: int) => a + {i}) }}",
 ]  # fmt: skip
+"""No variable is known to be one of some texts: to compare those with another text would be an error, E205."""
 FRAME = """scale 1
 model lm = smollm2()
 reward prm = reward("judge:smollm2")
@@ -110,9 +110,7 @@ def programs(draw: st.DrawFn) -> str:
 @settings(max_examples=150, deadline=None, suppress_health_check=SLOW, derandomize=True)
 @given(programs())
 def test_well_typed_programs_run_or_end_in_a_named_error(text: str) -> None:
-    """But for E205: two texts that are known to differ where they are compared, `if q == "" { s == q }`."""
-    if exercise(text) == "refused":
-        assert {each.code for each in check_text(text).diagnostics if each.is_error} == {"E205"}
+    assert exercise(text) != "refused"
 
 
 # --------------------------------------------------------------------------------------------- what grows
